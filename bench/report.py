@@ -1,0 +1,69 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was measured, as JSON for programs, as a table and a picture for people."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import textwrap
+import typing as t
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
+from timing import ROOT
+
+FOLDER = ROOT / "docs/benchmarks"
+
+
+def write(name: str, results: list[dict[str, t.Any]]) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    machine = {"processors": os.cpu_count(), "system": platform.system(), "python": platform.python_version()}
+    (FOLDER / f"{name}.json").write_text(json.dumps({"machine": machine, "results": results}, indent=2) + "\n")
+    (FOLDER / f"{name}.md").write_text(_table(machine, results))
+    _picture(results, FOLDER / f"{name}.png")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:.2f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+
+
+def _table(machine: dict[str, t.Any], results: list[dict[str, t.Any]]) -> str:
+    lines = [
+        "# Measured by `make bench`",
+        "",
+        f"On a machine with {machine['processors']} processors. The sides of each row took turns in one run; "
+        "times are medians, with p99 behind them.",
+        "",
+        "| What | Sides | Ratio | Asked | |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        sides = "<br>".join(
+            f"{name}: {_time(side['median'])} (p99 {_time(side['p99'])}, n = {side['samples']})"
+            for name, side in result["sides"].items()
+        )
+        verdict = "reached" if result["ratio"] <= result["asked"] else "**not reached**"
+        lines.append(f"| {result['title']} | {sides} | {result['ratio']:.2f} | {result['asked']:.2f} | {verdict} |")
+    return "\n".join(lines) + "\n"
+
+
+def _picture(results: list[dict[str, t.Any]], path: t.Any) -> None:
+    figure, axes = pyplot.subplots(figsize=(9, 0.7 * len(results) + 1.2))
+    rows = range(len(results))
+    good = [result["ratio"] <= result["asked"] for result in results]
+    colours = ["#3a7d44" if each else "#b3412e" for each in good]
+    axes.barh(rows, [result["ratio"] for result in results], color=colours, height=0.5)
+    for row, result in zip(rows, results):
+        axes.plot([result["asked"]] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
+        axes.text(result["ratio"], row, f" {result['ratio']:.2f}", va="center")
+    axes.set_yticks(rows, ["\n".join(textwrap.wrap(result["title"], 48)) for result in results], fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xlabel("ratio (the black mark is what was asked: at most)")
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)

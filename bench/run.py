@@ -1,0 +1,45 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""`make bench`: the figures that the project promises, measured side by side, written to docs/benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import typing as t
+
+import deployment
+import modules
+import report
+import visibility
+from timing import say
+
+import playbooks
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison of whole commands")
+    parser.add_argument("--samples", type=int, default=3000, help="rows for each host in the comparison of replication")
+    options = parser.parse_args()
+
+    results: list[dict[str, t.Any]] = []
+    try:
+        say("modules with nothing to do")
+        results += modules.nothing_to_do(options.rounds)
+        deployment.deploy()
+        say("from commit to visible")
+        results.append(visibility.commit_to_visible(options.samples))
+        say("site.yml with nothing to do")
+        results.append(playbooks.no_op_against_setup(options.rounds))
+        say("site.yml with 10 and with 1,000 tables")
+        results.append(playbooks.tables(deployment.make_tables, options.rounds))
+    finally:
+        deployment.remove()
+    report.write("mesh", results)
+    for result in results:
+        say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# The collection as its users get it: built into a tarball, installed from that without a network, and seen whole by Ansible there.
+# shellcheck source=environment/common.sh
+. "$(dirname "$0")/common.sh"
+
+export PATH=$venv/bin:$PATH
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$project"
+ansible-galaxy collection build --force --output-path "$work" . >&2
+tarball=$(echo "$work"/multimaster-postgresql-*.tar.gz)
+say "tarball: $(du -k "$tarball" | cut -f1) kB, $(tar -tzf "$tarball" | wc -l) files"
+
+stray=$(tar -tzf "$tarball" | grep -vE '^(FILES.json|MANIFEST.json|README.md|LICENSE|CHANGELOG.rst)$|^(changelogs|docs|inventories|meta|playbooks|plugins|roles)(/|$)' || true)
+[ -z "$stray" ] || die "the tarball has files that its users have no use for: $(head -n 3 <<<"$stray" | tr '\n' ' ')" "add them to build_ignore in galaxy.yml"
+
+# Away from the clone and its settings, so that nothing but the installed copy can be found.
+cd "$work"
+: >ansible.cfg
+export ANSIBLE_COLLECTIONS_PATH=$work/installed ANSIBLE_CONFIG=$work/ansible.cfg
+ansible-galaxy collection install --offline --no-deps --collections-path "$work/installed" "$tarball" >&2
+listed=$(ansible-doc --list --type module multimaster.postgresql | wc -l)
+modules=$(find "$project/plugins/modules" -name '*.py' ! -name '__init__.py' | wc -l)
+[ "$listed" = "$modules" ] || die "ansible-doc lists $listed modules of $modules" "ansible-doc -l multimaster.postgresql, in the clone"
+roles=$(ansible-doc --list --type role multimaster.postgresql | awk '{ print $1 }' | sort -u | wc -l)
+say "ansible-doc: $listed modules, $roles roles"
+ansible-playbook --syntax-check --inventory localhost, multimaster.postgresql.site >&2 ||
+    die "multimaster.postgresql.site cannot be read from the installed collection" "ansible-playbook --syntax-check multimaster.postgresql.site"

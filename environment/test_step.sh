@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# test_step.sh lint|collection|unit|sanity|integration|molecule : one part of the tests, on a prepared machine. ARGS goes to its
+# runner; SCENARIO is the one Molecule scenario to run.
+# shellcheck source=environment/common.sh
+. "$(dirname "$0")/common.sh"
+here=$project/environment
+read -r -a arguments <<<"${ARGS:-}"
+
+cd "$project"
+export PATH=$venv/bin:$PATH
+# The clone is what is tested: through its symlink, not an installed copy.
+export ANSIBLE_COLLECTIONS_PATH=$project/collections PROJECT_CACHE=$cache
+# Colours are for terminals, and here the output goes through a pipe.
+export NO_COLOR=1 ANSIBLE_NOCOLOR=1
+
+lint() {
+    ruff check
+    mypy -p ansible_collections.multimaster.postgresql.plugins.module_utils
+    git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 shellcheck --external-sources
+    ansible-lint
+    antsibull-changelog lint
+}
+
+molecule_scenarios() {
+    local scenario
+    # What an interrupted run left would be in the way of this one.
+    "$here/destroy.sh" --tests
+    export MOLECULE_GLOB='molecule/*/molecule.yml'
+    for scenario in ${SCENARIO:-$(cd molecule && dirname -- */molecule.yml)}; do
+        say "scenario $scenario"
+        molecule test --scenario-name "$scenario"
+    done
+}
+
+case $1 in
+    lint) lint ;;
+    collection) "$here/collection.sh" ;;
+    unit | integration) pytest "tests/$1" "${arguments[@]}" ;;
+    sanity) "$here/sanity.sh" "${arguments[@]}" ;;
+    molecule) molecule_scenarios ;;
+    *) die "there is no step $1" "make help" ;;
+esac

@@ -1,0 +1,103 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""What is wrong with a node, in plain sentences. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+MARKER = "multimaster_slot_of_"
+
+_UNITS = ("bytes", "kB", "MB", "GB", "TB")
+
+
+class Limits(t.NamedTuple):
+    """What is still healthy. None: no limit."""
+
+    retained_bytes: int | None = None
+    lag_bytes: int | None = None
+    lag_seconds: float | None = None
+
+
+def problems(info: dict[str, t.Any], limits: Limits) -> list[str]:
+    found: list[str] = []
+    found.extend(_of_node(info))
+    for slot in info["slots"]:
+        found.extend(_of_slot(slot, limits))
+    for subscription in info["subscriptions"]:
+        found.extend(_of_subscription(subscription, limits))
+    return found
+
+
+def size(number: int) -> str:
+    """A number of bytes for people."""
+    value = float(number)
+    for unit in _UNITS:
+        if value < 1024 or unit == _UNITS[-1]:
+            return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1024
+    raise AssertionError
+
+
+def _of_node(info: dict[str, t.Any]) -> t.Iterator[str]:
+    node = info["node"]
+    settings = node["settings"]
+    if node["standby"]:
+        yield "This server is a standby."
+    if info["publications"] and settings["wal_level"] != "logical":
+        yield f"wal_level is {settings['wal_level']}: the publications of this node cannot be subscribed to."
+    if settings["max_logical_replication_workers"] == "0" and any(each["enabled"] for each in info["subscriptions"]):
+        yield "max_logical_replication_workers is 0: nothing is replicated to this node."
+    for origin in info["origins"]:
+        name = origin["name"]
+        if name.startswith(MARKER) and any(name.endswith(f"_in_{database}") for database in info["databases"]):
+            yield f"A run of pg_subscription_mm ended half way and left its mark ({name}): run it again."
+
+
+def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
+    name = f"The slot {slot['slot_name']}"
+    if slot["wal_status"] == "lost" or slot.get("invalidation_reason") or slot.get("conflicting"):
+        yield f"{name} is lost: its subscriber needs a resync."
+        return
+    if slot["wal_status"] == "unreserved":
+        yield f"{name} is about to lose the WAL that its subscriber needs (wal_status unreserved)."
+    if not slot["active"] and not slot["temporary"]:
+        yield f"{name} is in use by no subscriber, and holds {size(slot['retained_bytes'] or 0)} of WAL."
+    yield from _over(name, "holds", slot["retained_bytes"], limits.retained_bytes, "of WAL, more than")
+    yield from _over(f"The subscriber of {name[4:]}", "is", slot["lag_bytes"], limits.lag_bytes, "behind, more than")
+    yield from _late(f"The subscriber of {name[4:]}", slot["lag_seconds"], limits.lag_seconds)
+
+
+def _of_subscription(subscription: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
+    name = f"The subscription {subscription['name']} in database {subscription['database']}"
+    if not subscription["enabled"]:
+        yield f"{name} is disabled."
+    elif not subscription["worker_running"]:
+        failures = (subscription["apply_error_count"] or 0) + (subscription["sync_error_count"] or 0)
+        yield f"{name} is enabled and its apply worker does not run ({failures} errors so far)."
+    if subscription["slot_name"] is None:
+        yield f"{name} has no slot."
+    if subscription["origin"] != "none":
+        yield f"{name} has origin {subscription['origin']}: changes that came from this node come back to it."
+    if subscription["skip_lsn"]:
+        yield f"{name} is set to skip the transaction at {subscription['skip_lsn']}."
+    waiting = [table["table"] for table in subscription["tables_not_ready"]]
+    if waiting:
+        shown = ", ".join(waiting[:5]) + (" ..." if len(waiting) > 5 else "")
+        yield f"{name} has {len(waiting)} of {subscription['tables']} tables that are not ready: {shown}."
+    yield from _over(name, "is", subscription["lag_bytes"], limits.lag_bytes, "behind, more than")
+    yield from _late(name, subscription["lag_seconds"], limits.lag_seconds)
+
+
+def _over(what: str, verb: str, value: int | None, limit: int | None, words: str) -> t.Iterator[str]:
+    if value is not None and limit is not None and value > limit:
+        yield f"{what} {verb} {size(value)} {words} {size(limit)}."
+
+
+def _late(what: str, value: float | None, limit: float | None) -> t.Iterator[str]:
+    if value is not None and limit is not None and value > limit:
+        yield f"{what} is {value:.1f} s behind, more than {limit:.1f} s."

@@ -1,0 +1,106 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""The plan of a subscription that does not exist yet. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _slot_checks as slot_checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_checks as checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils import (
+    _subscription_statements as statements,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_table_checks as table_checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import CREATE, SlotPlan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_decisions import for_new_subscription
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_plan import use_slot
+from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import Statement
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, TableName, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import after_plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State, Tables
+
+
+def plan_creation(wanted: Wanted, state: State) -> Plan:
+    if state.peer is None:
+        raise MultimasterError(f"The subscription {wanted.shown_name} cannot be made. {state.unreachable}")
+    slot_checks.check_others(wanted, state.local)
+    slot = _slot_for_creation(wanted, state, state.peer)
+    tables = state.peer.tables
+    copies = wanted.copy_data and bool(tables)
+    slot_checks.check_free_slots(wanted, state.peer, int(slot.actions == (CREATE,)) + int(copies))
+    table_checks.check_tables(wanted, tables, state.tables, copy=copies)
+    plan = Plan()
+    if copies:
+        table_checks.check_nonempty(wanted, state.tables)
+    else:
+        _warn_of_rows_left_behind(plan, tables, state.tables)
+    use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
+    plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)
+    after = after_plan(wanted, None)
+    _describe_creation(plan, wanted, after)
+    plan.results.update(initial_state={}, final_state=after.as_result(wanted.name))
+    return plan
+
+
+def _slot_for_creation(wanted: Wanted, state: State, peer: PeerFacts) -> SlotPlan:
+    slot = peer.slots.get(wanted.slot_name)
+    if slot is None and wanted.start_lsn is not None:
+        raise MultimasterError(
+            f"start_lsn is given, but the peer has no slot {wanted.slot_name} that would have kept the changes since then. "
+            "Bring the tables level, and leave start_lsn out."
+        )
+    return for_new_subscription(
+        wanted.slot_name,
+        slot,
+        database=peer.database,
+        made_here=state.local.slot_made_here,
+        copy_data=wanted.copy_data,
+        start_lsn=wanted.start_lsn,
+        policy=wanted.leftover_slot,
+        held=state.held,
+    )
+
+
+def _creation_statements(wanted: Wanted, marked: bool) -> list[Statement]:
+    """All of it in one transaction, so that the worker starts as the owner and an interrupted run leaves nothing."""
+    starts_at_once = wanted.start_lsn is None
+    made = [
+        statements.create(wanted, enabled=wanted.enabled and starts_at_once),
+        statements.set_owner(wanted.name, wanted.owner),
+    ]
+    if wanted.comment:
+        made.append(statements.set_comment(wanted.name, wanted.comment))
+    if wanted.start_lsn is not None:
+        made.append(statements.advance(wanted.name, wanted.start_lsn))
+        if wanted.enabled:
+            made.append(statements.enable(wanted.name))
+    if marked:
+        made.append(statements.drop_marker(wanted.name))
+    return made
+
+
+def _warn_of_rows_left_behind(plan: Plan, names: t.Collection[TableName], tables: Tables) -> None:
+    behind = [
+        name for name in names if name not in tables.nonempty and name in tables.published and tables.published[name].has_size
+    ]
+    if behind:
+        plan.warnings.append(
+            "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
+            f"{checks.listed(behind)}."
+        )
+
+
+def _describe_creation(plan: Plan, wanted: Wanted, after: Subscription) -> None:
+    differences = plan.differences
+    differences.add("state", "present", "absent")
+    for name, value in after.as_result(wanted.name).items():
+        if name != "name" and value is not None:
+            differences.add(name, value, None)

@@ -1,0 +1,74 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""What a task would do: from what is and what is wanted to ordered statements. Pure."""
+
+from __future__ import annotations
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_checks as checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_comparison import compare
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State
+
+
+def plan_for(wanted: Wanted, state: State) -> Plan:
+    # Each kind of plan is imported only when it is made: most runs find nothing to do.
+    checks.check_local(state.local)
+    if not wanted.present:
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_removal import plan_removal
+
+        return plan_removal(wanted, state)
+    checks.check_owner(wanted, state.local)
+    if state.peer is not None:
+        checks.check_peer(wanted, state.local, state.peer)
+    if state.local.subscription is not None:
+        plan = _plan_repair(wanted, state, state.local.subscription)
+    else:
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_creation import plan_creation
+
+        plan = plan_creation(wanted, state)
+    if wanted.enabled and not state.local.max_workers:
+        plan.warnings.append(
+            "max_logical_replication_workers is 0 on this node: nothing is replicated to it until that is raised."
+        )
+    return plan
+
+
+def _plan_repair(wanted: Wanted, state: State, current: Subscription) -> Plan:
+    plan = Plan()
+    found = compare(plan, wanted, state, current)
+    plan.results.update(
+        slot=found.slot.outcome,
+        initial_state=current.as_result(wanted.name),
+        final_state=after_plan(wanted, current).as_result(wanted.name),
+    )
+    if plan.differences:
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_repair import add_repair
+
+        add_repair(plan, wanted, state, current, found)
+    return plan
+
+
+def after_plan(wanted: Wanted, current: Subscription | None) -> Subscription:
+    """The subscription as it will be."""
+    after = Subscription(
+        oid=current.oid if current else None,
+        enabled=wanted.enabled,
+        conninfo=wanted.conninfo,
+        slot_name=wanted.slot_name,
+        publications=wanted.publications,
+        owner=wanted.owner,
+        comment=wanted.comment or "",
+        options=wanted.options,
+        creation_options=wanted.creation_options,
+    )
+    if current is None:
+        return after
+    return after._replace(
+        comment=current.comment if wanted.comment is None else wanted.comment,
+        creation_options=current.creation_options,
+    )

@@ -1,0 +1,39 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""The checked arguments of a task, and the peer, which is asked while everything else begins."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _conninfo
+from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection, peer_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import wanted_from
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import read as read_peer
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_session import Job, Peer
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+
+class Task:
+    def __init__(self, module: AnsibleModule) -> None:
+        params = module.params
+        conninfo = peer_parameters(params["peer"], params["login_db"])
+        self.secrets = _conninfo.secrets(conninfo)
+        module.no_log_values.update(self.secrets)
+        _conninfo.build(conninfo)
+        self.wanted = wanted_from(params, conninfo)
+        self.peer = Peer(conninfo, module.warn)
+        self.job: Job[PeerFacts] | None = None if self.wanted.detach else self.peer.start(self.look)
+
+    def look(self, connection: Connection) -> PeerFacts:
+        return read_peer(connection, self.wanted.publications)
+
+    def ask_peer(self) -> PeerFacts:
+        return self.peer.run(self.look, self.wanted.slot_timeout)

@@ -1,0 +1,193 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_multimaster_info
+short_description: What a node of a multi-master mesh knows about itself
+version_added: 0.1.0
+description:
+  - Slots, subscriptions, workers, lag, retained WAL, publications, origins and settings of one node, as data, and a list of
+    what is wrong in plain sentences.
+  - A node knows exactly how far its subscribers are behind it (the lag of its slots), and of its own subscriptions what it
+    has received and not applied yet. What a peer has not sent yet, only the peer knows.
+  - A role that is a member of C(pg_monitor) is enough. RV(incomplete) says what it could not read.
+extends_documentation_fragment:
+  - multimaster.postgresql.attributes.info
+  - multimaster.postgresql.connection
+options:
+  databases:
+    description: The databases whose subscriptions, slots and publications are wanted. By default that of O(login_db).
+    type: list
+    elements: str
+  all_databases:
+    description: Whether all databases of the server are looked into.
+    type: bool
+    default: false
+  max_retained_wal:
+    description: A slot that holds more WAL than this is a problem. A number of bytes, or text such as V(1G).
+    type: bytes
+  max_lag_bytes:
+    description: A lag of more than this, in either direction, is a problem. A number of bytes, or text such as V(16M).
+    type: bytes
+  max_lag_seconds:
+    description: A lag of more than this, in either direction, is a problem.
+    type: float
+seealso:
+  - module: multimaster.postgresql.pg_subscription_mm
+  - module: multimaster.postgresql.pg_publication
+author:
+  - multimaster.postgresql contributors (@multimaster-postgresql)
+"""
+
+EXAMPLES = r"""
+- name: Look at the node
+  multimaster.postgresql.pg_multimaster_info:
+    login_unix_socket: /run/postgresql
+    login_db: imdb
+    max_retained_wal: 1G
+    max_lag_seconds: 10
+  register: info
+
+- name: The node is healthy
+  ansible.builtin.assert:
+    that: info.problems == []
+    fail_msg: "{{ info.problems | join(' ') }}"
+"""
+
+RETURN = r"""
+problems:
+  description: What is wrong, one sentence each. Empty on a healthy node.
+  returned: success
+  type: list
+  elements: str
+  sample: [The subscription sub_from_pg1 in database imdb is disabled.]
+incomplete:
+  description: What could not be read, and why.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+databases:
+  description: The databases that were looked into.
+  returned: success
+  type: list
+  elements: str
+  sample: [imdb]
+node:
+  description: The server itself.
+  returned: success
+  type: dict
+  contains:
+    version: {description: Its version., type: str, returned: success, sample: '16.14'}
+    version_num: {description: Its version as a number., type: int, returned: success, sample: 160014}
+    started: {description: When it was started., type: str, returned: success, sample: '2026-01-01T00:00:00+00:00'}
+    system_identifier: {description: Its system identifier., type: str, returned: success, sample: '7711583083339973795'}
+    timeline: {description: Its timeline., type: int, returned: success, sample: 1}
+    current_lsn: {description: The end of its WAL., type: str, returned: success, sample: 16/B374D848}
+    standby: {description: Whether it is a standby., type: bool, returned: success, sample: false}
+    settings: {description: Settings that decide how it replicates., type: dict, returned: success, sample: {wal_level: logical}}
+slots:
+  description:
+    - The slots of these databases, and those of no database, with all columns of C(pg_replication_slots). One direction of the
+      mesh, from this node to its subscribers.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    slot_name: {description: Name of the slot., type: str, returned: success, sample: slot_1_to_2}
+    active: {description: Whether a subscriber uses it., type: bool, returned: success, sample: true}
+    wal_status: {description: Whether the WAL that it needs is still there., type: str, returned: success, sample: reserved}
+    safe_wal_size: {description: Bytes of WAL until it is lost., type: int, returned: success, sample: null}
+    retained_bytes: {description: Bytes of WAL that it holds., type: int, returned: success, sample: 4711}
+    lag_bytes: {description: Bytes that its subscriber has not confirmed., type: int, returned: success, sample: 0}
+    lag_seconds:
+      description: Seconds that its subscriber is behind. Null where nobody knows, for example while it is not connected.
+      type: float
+      returned: success
+      sample: 0.0
+    subscriber: {description: Its session on this node., type: dict, returned: success, sample: {state: streaming}}
+subscriptions:
+  description: The subscriptions of these databases. The other direction, from the peers to this node.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name: {description: Name of the subscription., type: str, returned: success, sample: sub_from_pg2}
+    database: {description: Its database., type: str, returned: success, sample: imdb}
+    enabled: {description: Whether it is enabled., type: bool, returned: success, sample: true}
+    conninfo:
+      description: Its connection parameters, without secrets. Null where the role may not read them.
+      type: dict
+      returned: success
+      sample: {host: pg2.example.org}
+    applied_lsn: {description: How far the peer's WAL is applied., type: str, returned: success, sample: 16/B374D848}
+    lag_bytes: {description: Bytes received and not applied yet., type: int, returned: success, sample: 0}
+    lag_seconds: {description: Age of the oldest change that is not applied yet., type: float, returned: success, sample: 0.0}
+    worker_running: {description: Whether its apply worker runs., type: bool, returned: success, sample: true}
+    tables: {description: The number of its tables., type: int, returned: success, sample: 12}
+    tables_not_ready:
+      description: Tables that do not follow the stream yet, with their state.
+      type: list
+      elements: dict
+      returned: success
+      sample: [{table: public.titles, state: copy}]
+    apply_error_count: {description: Errors of the apply worker., type: int, returned: success, sample: 0}
+    sync_error_count: {description: Errors of the copies., type: int, returned: success, sample: 0}
+    conflicts:
+      description: Conflicts by kind, as PostgreSQL counts them.
+      type: dict
+      returned: on PostgreSQL 18 and later
+      sample: {insert_exists: 0}
+workers:
+  description: The workers of these subscriptions (RV(workers[].type) is V(apply), V(sync) or V(parallel)).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{type: apply, subscription: sub_from_pg2, database: imdb, pid: 4711, last_message_age_seconds: 0.2}]
+publications:
+  description: The publications of these databases.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{database: imdb, name: pub_imdb, all_tables: true, tables: 12}]
+origins:
+  description: The replication origins of the server, with their positions where the role may read them.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{id: 1, name: pg_16400, remote_lsn: 16/B374D848, local_lsn: 1A/12345678}]
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import CONNECTION_SPEC, psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_run import run
+
+ARGUMENT_SPEC = {
+    "databases": {"type": "list", "elements": "str"},
+    "all_databases": {"type": "bool", "default": False},
+    "max_retained_wal": {"type": "bytes"},
+    "max_lag_bytes": {"type": "bytes"},
+    "max_lag_seconds": {"type": "float"},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC},
+        mutually_exclusive=[("databases", "all_databases")],
+        supports_check_mode=True,
+    )
+    if psycopg2 is None:
+        module.fail_json(msg=missing_required_lib("psycopg2"))
+    finish(module, lambda: run(module))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""Which certificates on the controller have to be made, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+import typing as t
+from pathlib import Path
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+
+try:
+    from cryptography import x509
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+    HAS_CRYPTOGRAPHY = True
+except ImportError:
+    HAS_CRYPTOGRAPHY = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A certificate as it should be. Without an issuer it is a certificate authority's own."""
+
+    name: str
+    certificate: Path
+    key: Path
+    common_name: str = ""
+    subject_alt_names: t.Sequence[str] = ()
+    issuer: Path | None = None
+    passphrase: str = ""
+
+
+def authority_due(wanted: Wanted, until: datetime.datetime) -> str:
+    """Why a certificate authority's certificate has to be made, or nothing.
+
+    A certificate without its key is a good one: the key may be kept elsewhere while nothing has to be signed.
+    """
+    if not wanted.certificate.exists():
+        return "is not there yet"
+    certificate = _certificate(wanted.certificate)
+    if wanted.key.exists() and _key(wanted.key, wanted.passphrase) != _public(certificate):
+        raise MultimasterError(
+            f"{wanted.key} is not the key of {wanted.certificate}. Put back the two that belong together; or remove both, "
+            "and a new authority is made whose certificates replace all there are."
+        )
+    return _expiry(certificate, until) or _subject(certificate, wanted)
+
+
+def certificate_due(wanted: Wanted, until: datetime.datetime) -> str:
+    """Why a certificate has to be made, or nothing."""
+    for file in (wanted.certificate, wanted.key):
+        if not file.exists():
+            return "is not there yet" if file is wanted.certificate else "has no key"
+    if wanted.issuer is None or not wanted.issuer.exists():
+        return "has a new authority"
+    try:
+        certificate = _certificate(wanted.certificate)
+        key = _key(wanted.key, wanted.passphrase)
+    except MultimasterError:
+        return "cannot be read"
+    if key != _public(certificate):
+        return "has another key"
+    if not _issued_by(certificate, _certificate(wanted.issuer)):
+        return "was issued by another authority"
+    return _expiry(certificate, until) or _subject(certificate, wanted)
+
+
+def given_problem(wanted: Wanted, now: datetime.datetime) -> str:
+    """What is wrong with a certificate that the user brings, or nothing."""
+    files = [wanted.certificate] if wanted.issuer is None else [wanted.certificate, wanted.key, wanted.issuer]
+    for file in files:
+        if not file.is_file():
+            return f"{file} is not there"
+    try:
+        certificate = _certificate(wanted.certificate)
+        if _expiry(certificate, now):
+            return f"{wanted.certificate} {_expiry(certificate, now)}"
+        if wanted.issuer is None:
+            return ""
+        if _key(wanted.key, wanted.passphrase) != _public(certificate):
+            return f"{wanted.key} is not the key of {wanted.certificate}"
+    except MultimasterError as error:
+        return str(error).rstrip(".")
+    subject = _subject(certificate, wanted)
+    return f"{wanted.certificate} {subject}" if subject else ""
+
+
+def _certificate(file: Path) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise MultimasterError(f"{file} cannot be read as a PEM certificate ({type(error).__name__}).") from None
+
+
+def _public(certificate: x509.Certificate) -> bytes:
+    return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _key(file: Path, passphrase: str) -> bytes:
+    try:
+        key = load_pem_private_key(file.read_bytes(), passphrase.encode() or None)
+    except (ValueError, TypeError, OSError) as error:
+        raise MultimasterError(
+            f"{file} cannot be read as a PEM private key with the passphrase given ({type(error).__name__})."
+        ) from None
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _expiry(certificate: x509.Certificate, until: datetime.datetime) -> str:
+    end = certificate.not_valid_after_utc
+    return f"ends on {end:%Y-%m-%d}" if end <= until else ""
+
+
+def _subject(certificate: x509.Certificate, wanted: Wanted) -> str:
+    names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+    if wanted.common_name and names != [wanted.common_name]:
+        return f"is for {', '.join(names) or 'nobody'} and not for {wanted.common_name}"
+    present = set(_subject_alt_names(certificate))
+    if set(wanted.subject_alt_names) != present and wanted.subject_alt_names:
+        return f"is for {', '.join(sorted(present)) or 'no host'} and not for {', '.join(sorted(wanted.subject_alt_names))}"
+    return ""
+
+
+def _subject_alt_names(certificate: x509.Certificate) -> t.Iterator[str]:
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return
+    for name in extension.value:
+        kind = "DNS" if isinstance(name, x509.DNSName) else "IP" if isinstance(name, x509.IPAddress) else type(name).__name__
+        yield f"{kind}:{name.value}"
