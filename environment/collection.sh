@@ -25,7 +25,9 @@ ansible-galaxy collection install --offline --no-deps --collections-path "$work/
 listed=$(ansible-doc --list --type module multimaster.postgresql | wc -l)
 modules=$(find "$project/plugins/modules" -name '*.py' ! -name '__init__.py' | wc -l)
 [ "$listed" = "$modules" ] || die "ansible-doc lists $listed modules of $modules" "ansible-doc -l multimaster.postgresql, in the clone"
-roles=$(ansible-doc --list --type role multimaster.postgresql | awk '{ print $1 }' | sort -u | wc -l)
+roles=$(ansible-doc --list --type role multimaster.postgresql | grep -o '^multimaster\.postgresql\.[a-z_]*' | sort -u | wc -l)
+[ "$roles" = "$(find "$project/roles" -path '*/meta/argument_specs.yml' | wc -l)" ] ||
+    die "ansible-doc lists $roles roles, which are not all" "ansible-doc -t role -l multimaster.postgresql, in the clone"
 say "ansible-doc: $listed modules, $roles roles"
 ansible-playbook --syntax-check --inventory localhost, multimaster.postgresql.site >&2 ||
     die "multimaster.postgresql.site cannot be read from the installed collection" "ansible-playbook --syntax-check multimaster.postgresql.site"

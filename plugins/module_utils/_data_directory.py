@@ -74,7 +74,7 @@ class DataDirectory:
 def read_data_directory(path: str) -> DataDirectory:
     """Read what there is. Raises where the directory may not be read."""
     try:
-        names = os.listdir(path)
+        return _read(path)
     except FileNotFoundError:
         return DataDirectory(path)
     except NotADirectoryError:
@@ -83,6 +83,10 @@ def read_data_directory(path: str) -> DataDirectory:
         raise MultimasterError(
             f"{path} may not be read by this user. Run the task as its owner (become_user: postgres)."
         ) from None
+
+
+def _read(path: str) -> DataDirectory:
+    names = os.listdir(path)
     held = os.path.exists(os.path.join(path, HELD_CONTROL_FILE))
     return DataDirectory(
         path=path,

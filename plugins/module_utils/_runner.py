@@ -57,7 +57,7 @@ def run_module(
     """Run one module from its arguments to its JSON result; failures end in _edge.finish.
 
     ``manager`` is called with the module and the connection. What need not wait for the connection can be
-    begun by ``prepare``: its result is then the manager's third argument.
+    done by ``prepare`` in the meantime: its result is then the manager's third argument.
     """
     module = AnsibleModule(
         argument_spec={**CONNECTION_SPEC, **argument_spec},
@@ -74,8 +74,16 @@ def _run(
     manager: t.Callable[..., Manager],
     prepare: t.Callable[[AnsibleModule], t.Any] | None,
 ) -> dict[str, t.Any]:
-    prepared = (prepare(module),) if prepare else ()
-    connection = Connection(login_parameters(module.params), module.warn)
+    prepared: tuple[t.Any, ...] = ()
+    if prepare is None:
+        connection = Connection(login_parameters(module.params), module.warn)
+    else:
+        # Imported only for the modules that have something to do in the meantime.
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._background import Job
+
+        connecting = Job(lambda: Connection(login_parameters(module.params), module.warn))
+        prepared = (prepare(module),)
+        connection = connecting.result()
     try:
         this = manager(module, connection, *prepared)
         plan = this.plan(this.read())

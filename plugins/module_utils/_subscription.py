@@ -18,6 +18,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot impor
 
 # origin = none, run_as_owner and password_required begin with it.
 MIN_VERSION = 160000
+FAILOVER_VERSION = 170000
 
 # What ALTER SUBSCRIPTION .. SET (..) can change, in the order of the statements.
 ALTERABLE = (
@@ -113,7 +114,7 @@ class Subscription(t.NamedTuple):
     @property
     def works(self) -> bool:
         """All tables follow the stream, and the worker has heard of the peer and does not fail again and again."""
-        if self.worker is None or self.worker.received_lsn is None or self.not_ready:
+        if not self.enabled or self.worker is None or self.worker.received_lsn is None or self.not_ready:
             return False
         return self.errors == 0 or self.worker.age >= SETTLED
 

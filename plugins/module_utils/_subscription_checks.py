@@ -13,7 +13,7 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import show_lsn
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Local, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import FAILOVER_VERSION, Local, Wanted
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
 
 _SHOWN_NAMES = 10
@@ -67,6 +67,8 @@ def check_peer(wanted: Wanted, local: Local, peer: PeerFacts) -> None:
             f"The peer ({wanted.conninfo.get('host')} port {wanted.conninfo.get('port')}) is this server itself: "
             "peer must name the other node."
         )
+    if wanted.creation_options.get("failover") and min(local.version, peer.version) < FAILOVER_VERSION:
+        raise MultimasterError("failover needs PostgreSQL 17 or later on both nodes.")
     if peer.standby:
         raise MultimasterError("The peer is a standby: it can be subscribed to once it is promoted.")
     if peer.wal_level != "logical":

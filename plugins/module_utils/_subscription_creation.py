@@ -22,7 +22,12 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot impor
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_decisions import for_new_subscription
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_plan import use_slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import Statement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, TableName, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import (
+    FAILOVER_VERSION,
+    Subscription,
+    TableName,
+    Wanted,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import after_plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State, Tables
@@ -44,7 +49,7 @@ def plan_creation(wanted: Wanted, state: State) -> Plan:
         _warn_of_rows_left_behind(plan, tables, state.tables)
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)
-    after = after_plan(wanted, None)
+    after = after_plan(wanted, None)._replace(creation_options=_set_by_default(wanted, state))
     _describe_creation(plan, wanted, after)
     plan.results.update(initial_state={}, final_state=after.as_result(wanted.name))
     return plan
@@ -96,6 +101,12 @@ def _warn_of_rows_left_behind(plan: Plan, names: t.Collection[TableName], tables
             "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
             f"{checks.listed(behind)}."
         )
+
+
+def _set_by_default(wanted: Wanted, state: State) -> dict[str, t.Any]:
+    """What only creation can set, as the server will show it."""
+    known = {"two_phase", "failover"} if state.local.version >= FAILOVER_VERSION else {"two_phase"}
+    return {name: bool(value) if name in known else value for name, value in wanted.creation_options.items()}
 
 
 def _describe_creation(plan: Plan, wanted: Wanted, after: Subscription) -> None:

@@ -20,10 +20,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_session import PeerUnreachable
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State, Tables
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
 
 if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
+    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
 
 # What only a change needs is imported where it is used: most runs find nothing to do.
 
@@ -32,7 +31,7 @@ _LINGERING = 3
 
 
 class SubscriptionManager:
-    def __init__(self, module: AnsibleModule, connection: Connection, task: Task) -> None:
+    def __init__(self, connection: Connection, task: Task) -> None:
         self._connection = connection
         self._task = task
         self._wanted = task.wanted

@@ -26,6 +26,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
 class PeerFacts(t.NamedTuple):
     """What the other node says."""
 
+    version: int
     database: str
     identity: Identity
     standby: bool = False
@@ -78,6 +79,7 @@ def read(connection: Connection, publications: t.Sequence[str]) -> PeerFacts:
     row = connection.fetch_one(_QUERY, {"publications": list(publications)})
     slots = [slot_from(each) for each in row["slots"] or []]
     return PeerFacts(
+        version=connection.server_version,
         database=row["database"],
         identity=Identity(row["system_identifier"], row["started"], row["port"]),
         standby=row["standby"],

@@ -9,10 +9,10 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._background import Job, Result
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 
@@ -22,39 +22,9 @@ _GRACE = 10
 # A server that answers so is there, and will be ready or free soon.
 _BUSY = ("starting up", "shutting down", "not yet accepting connections", "in recovery mode", "too many clients")
 
-Result = t.TypeVar("Result")
-
 
 class PeerUnreachable(MultimasterError):
     """The peer does not answer: it does not resolve, refuses, or times out. One that rejects the login answers."""
-
-
-class Job(t.Generic[Result]):
-    """A function that runs in a thread of its own. The thread ends with the process, even if it hangs."""
-
-    def __init__(self, work: t.Callable[[], Result]) -> None:
-        self._work = work
-        self._result: Result | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._result = self._work()
-        except BaseException as error:  # noqa: BLE001  (result() raises it again)
-            self._error = error
-
-    def finished(self, seconds: float) -> bool:
-        """Wait so long at most."""
-        self._thread.join(seconds)
-        return not self._thread.is_alive()
-
-    def result(self) -> Result:
-        self._thread.join()
-        if self._error is not None:
-            raise self._error
-        return t.cast("Result", self._result)
 
 
 class Peer:
@@ -64,13 +34,17 @@ class Peer:
         self.parameters = parameters
         self._warn = warn
         self._timeout = int(parameters.get("connect_timeout") or 5)
-        self._connection: Connection | None = None
+        self._connecting: Job[Connection] | None = None
+
+    def begin(self) -> None:
+        """Connect in the background."""
+        self._connecting = Job(self._connect)
 
     @property
     def connection(self) -> Connection:
-        if self._connection is None:
-            self._connection = self._connect()
-        return self._connection
+        if self._connecting is None:
+            self.begin()
+        return t.cast("Job[Connection]", self._connecting).result()
 
     @property
     def where(self) -> str:
@@ -96,8 +70,8 @@ class Peer:
         return Peer(self.parameters, self._warn)
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        if self._connecting is not None and self._connecting.finished(0):
+            self._connecting.result().close()
 
     @property
     def _capital(self) -> str:

@@ -12,13 +12,14 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection, peer_parameters
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import wanted_from
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import read as read_peer
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_session import Job, Peer
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_session import Peer
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
+
+    from ansible_collections.multimaster.postgresql.plugins.module_utils._background import Job
+    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_manager import SubscriptionManager
+    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
 
 
 class Task:
@@ -28,12 +29,24 @@ class Task:
         self.secrets = _conninfo.secrets(conninfo)
         module.no_log_values.update(self.secrets)
         _conninfo.build(conninfo)
-        self.wanted = wanted_from(params, conninfo)
         self.peer = Peer(conninfo, module.warn)
+        if not params["detach"]:
+            self.peer.begin()
+        # Loaded while both nodes are on their way to answer.
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import wanted_from
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_manager import SubscriptionManager
+
+        self.wanted = wanted_from(params, conninfo)
         self.job: Job[PeerFacts] | None = None if self.wanted.detach else self.peer.start(self.look)
+        self._manager = SubscriptionManager
+
+    def manager(self, connection: Connection) -> SubscriptionManager:
+        return self._manager(connection, self)
 
     def look(self, connection: Connection) -> PeerFacts:
-        return read_peer(connection, self.wanted.publications)
+        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import read
+
+        return read(connection, self.wanted.publications)
 
     def ask_peer(self) -> PeerFacts:
         return self.peer.run(self.look, self.wanted.slot_timeout)

@@ -144,11 +144,26 @@ subscriptions:
       returned: on PostgreSQL 18 and later
       sample: {insert_exists: 0}
 workers:
-  description: The workers of these subscriptions (RV(workers[].type) is V(apply), V(sync) or V(parallel)).
+  description: The workers of these subscriptions.
   returned: success
   type: list
   elements: dict
-  sample: [{type: apply, subscription: sub_from_pg2, database: imdb, pid: 4711, last_message_age_seconds: 0.2}]
+  contains:
+    type: {description: 'V(apply), V(sync) (it copies a table) or V(parallel).', type: str, returned: success, sample: apply}
+    subscription: {description: Name of its subscription., type: str, returned: success, sample: sub_from_pg2}
+    database: {description: Its database., type: str, returned: success, sample: imdb}
+    pid: {description: Its process., type: int, returned: success, sample: 4711}
+    table: {description: The table that it copies., type: str, returned: success, sample: null}
+    received_lsn:
+      description: How far it has received the peer's WAL. Null until its first message.
+      type: str
+      returned: success
+      sample: 16/B374D848
+    last_message_age_seconds:
+      description: Seconds since the peer's last message. An idle peer sends one at least every half C(wal_sender_timeout).
+      type: float
+      returned: success
+      sample: 0.2
 publications:
   description: The publications of these databases.
   returned: success

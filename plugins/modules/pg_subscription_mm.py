@@ -105,6 +105,8 @@ options:
     description:
       - Whether rows that the peer already has are copied, when the subscription is made and into tables that a refresh
         adds. Of the two directions of a pair, one copies, the other does not.
+      - Until the copy is done, nothing should write to these tables on this node. What is written to them here reaches the peer,
+        and can come back with the copy.
       - It is not an option that is kept, so changing it later changes nothing.
     type: bool
     default: false
@@ -289,19 +291,9 @@ blockers:
     - {pid: 4711, user: app, database: imdb, application: psql, seconds: 3600, state: idle in transaction, query: null}
 """
 
-import typing as t
-
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import PEER_SPEC
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
-
-if t.TYPE_CHECKING:
-    from ansible.module_utils.basic import AnsibleModule
-
-    from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
-    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_manager import (
-        SubscriptionManager,
-    )
 
 ARGUMENT_SPEC = {
     "name": {"type": "str", "required": True},
@@ -338,18 +330,9 @@ ARGUMENT_SPEC = {
 }
 
 
-def manager(module: AnsibleModule, connection: Connection, task: Task) -> SubscriptionManager:
-    # Imported while the peer is on its way to answer.
-    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_manager import (
-        SubscriptionManager,
-    )
-
-    return SubscriptionManager(module, connection, task)
-
-
 def main() -> None:
     run_module(
-        manager,
+        lambda _module, connection, task: task.manager(connection),
         ARGUMENT_SPEC,
         prepare=Task,
         required_if=[("state", "present", ("publications", "owner"))],

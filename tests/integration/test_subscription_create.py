@@ -27,7 +27,7 @@ def test_both_directions_and_a_second_run(run_module: RunModule, mesh: Mesh) -> 
     assert made["diff"] == would_be["diff"]
     assert made["slot"] == "created"
     assert made["initial_state"] == {}
-    assert made["final_state"] == would_be["final_state"] | {"two_phase": False}
+    assert made["final_state"] == would_be["final_state"]
     assert mesh.ids(mesh.b) == [1, 2, 3], "the task waits for the copy"
 
     made = run_module("pg_subscription_mm", mesh.arguments(mesh.a))
@@ -65,6 +65,18 @@ def test_what_is_made_is_what_was_asked_for(run_module: RunModule, mesh: Mesh) -
     mesh.insert(mesh.b, 1)
     mesh.wait_for_ids(mesh.a, [1])
     assert not run_module("pg_subscription_mm", mesh.arguments(mesh.a, **options))["changed"]
+
+
+def test_failover(run_module: RunModule, mesh: Mesh) -> None:
+    """An option of PostgreSQL 17."""
+    arguments = mesh.arguments(mesh.a, failover=True)
+    if mesh.a.value("SELECT current_setting('server_version_num')::int") < 170000:
+        assert "PostgreSQL 17" in run_module("pg_subscription_mm", arguments, fails=True)["msg"]
+        return
+    assert run_module("pg_subscription_mm", arguments)["final_state"]["failover"] is True
+    assert not run_module("pg_subscription_mm", arguments)["changed"]
+    mesh.insert(mesh.b, 1)
+    mesh.wait_for_ids(mesh.a, [1])
 
 
 def test_disabled_and_not_waited_for(run_module: RunModule, mesh: Mesh) -> None:
@@ -130,6 +142,28 @@ def test_no_secret_anywhere(run_module: RunModule, mesh: Mesh) -> None:
             assert secret not in written.replace("old-s3cret", "")
             shown = server.query("SELECT query FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
             assert secret not in str(shown)
+
+
+def test_no_secret_while_the_statement_runs(run_module: RunModule, mesh: Mesh) -> None:
+    """What others see of this session in the middle of it."""
+    mesh.a.query(
+        "CREATE TABLE seen (query text);"
+        "CREATE FUNCTION look() RETURNS event_trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN INSERT INTO public.seen SELECT query FROM pg_stat_activity; END $$;"
+        "CREATE EVENT TRIGGER look ON ddl_command_end"
+        " WHEN TAG IN ('CREATE SUBSCRIPTION', 'ALTER SUBSCRIPTION') EXECUTE FUNCTION look()",
+        db=mesh.db,
+    )
+    mesh.a.query("ALTER EVENT TRIGGER look ENABLE ALWAYS", db=mesh.db)
+    run_module("pg_subscription_mm", mesh.arguments(mesh.a))
+    # In this session, whose statements are shown.
+    mesh.alter(mesh.a, "CONNECTION 'host=elsewhere password=another'")
+    run_module("pg_subscription_mm", mesh.arguments(mesh.a))
+    shown = str(mesh.a.query("SELECT query FROM seen", db=mesh.db))
+    assert "password=another" in shown, "the look itself works"
+    for secret in SECRETS:
+        assert secret not in shown
+    mesh.a.query("DROP EVENT TRIGGER look", db=mesh.db)
 
 
 def test_no_secret_when_the_statement_fails(run_module: RunModule, mesh: Mesh) -> None:

@@ -86,6 +86,7 @@ def local(**changes: t.Any) -> Local:
 
 def peer(**changes: t.Any) -> PeerFacts:
     defaults: dict[str, t.Any] = {
+        "version": 160014,
         "database": "imdb",
         "identity": Identity("2", "2026-01-01", 5432),
         "current_lsn": 200,

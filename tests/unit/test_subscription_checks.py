@@ -278,6 +278,7 @@ def test_no_worker_is_left() -> None:
     [
         (subscription(), True),
         (subscription(worker=None), False),
+        (subscription(enabled=False), False),
         (subscription(worker=subscription().worker._replace(received_lsn=None)), False),  # type: ignore[union-attr]
         (subscription(tables={T: "s"}), False),
         (subscription(apply_errors=3), True),

@@ -220,12 +220,24 @@ def test_the_comment(wanted_comment: str | None, statements: int) -> None:
 
 @pytest.mark.parametrize("option", ["two_phase", "failover"])
 def test_what_only_creation_can_set(option: str) -> None:
-    plan = plan_for(wanted(creation_options={option: True}), running())
+    newer = {"version": 170000}
+    state = running(local=local(subscription=subscription(), **newer), peer=running().peer._replace(**newer))  # type: ignore[union-attr]
+    plan = plan_for(wanted(creation_options={option: True}), state)
     assert plan.statements == []
     assert not plan.differences
     assert option in plan.warnings[0]
-    assert plan_for(wanted(creation_options={option: False}), running()).warnings == []
-    assert f"{option} = true" in sent(plan_for(wanted(creation_options={option: True}), nothing_yet()))[2]
+    assert plan_for(wanted(creation_options={option: False}), state).warnings == []
+    state = nothing_yet(local=local(**newer), peer=peer(**newer))
+    assert f"{option} = true" in sent(plan_for(wanted(creation_options={option: True}), state))[2]
+
+
+@pytest.mark.parametrize(("here", "there"), [(160014, 170000), (170000, 160014)])
+def test_failover_needs_newer_servers(here: int, there: int) -> None:
+    what = wanted(creation_options={"failover": True})
+    with pytest.raises(MultimasterError, match="PostgreSQL 17"):
+        plan_for(what, nothing_yet(local=local(version=here), peer=peer(version=there)))
+    state = nothing_yet(local=local(version=170000), peer=peer(version=170000))
+    assert "pg_create_logical_replication_slot('slot', 'pgoutput', failover => true)" in shown(plan_for(what, state))[1]
 
 
 # Tables
