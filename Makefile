@@ -40,6 +40,10 @@ test-sanity: ## ansible-test sanity (ARGS='--test validate-modules')
 test-integration: ## The modules against two real servers (ARGS='-k name')
 	@environment/test.sh integration
 
+.PHONY: test-backup
+test-backup: ## The backup modules against a host with pgBackRest
+	@environment/test.sh backup
+
 .PHONY: test-molecule
 test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
 	@environment/test.sh molecule

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
@@ -84,15 +83,22 @@ class Bench:
         results: dict[str, t.Any] = {}
         for kind, script in SCRIPTS.items():
             rounds: dict[str, list[float]] = {PLAIN: [], POLICY: []}
+            cpu: dict[str, list[float]] = {PLAIN: [], POLICY: []}
             for number in range(self._arguments.rounds * 2 + 1):
                 # The first of a pair finds colder caches: take turns.
                 for db in (PLAIN, POLICY) if number % 2 else (POLICY, PLAIN):
-                    rounds[db].append(self._pgbench(db, script))
-            results[kind] = summary(rounds, higher_is_better=True, unit="tps")
+                    rate, processor = self._pgbench(db, script)
+                    rounds[db].append(rate)
+                    cpu[db].append(processor)
+            results[kind] = {
+                **summary(rounds, higher_is_better=True, unit="tps"),
+                "server_cpu": summary(cpu, higher_is_better=False, unit="microseconds_per_transaction"),
+            }
             say(f"local {kind}", results[kind])
         return results
 
-    def _pgbench(self, db: str, script: str) -> float:
+    def _pgbench(self, db: str, script: str) -> tuple[float, float]:
+        before = backends_time(self.a)
         with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:
             file.write(script)
             file.flush()
@@ -118,7 +124,12 @@ class Bench:
                 db,
             ]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
-        return float(t.cast("re.Match[str]", re.search(r"tps = ([\d.]+)", done.stdout))[1])
+        rate, count = (
+            float(t.cast("re.Match[str]", re.search(pattern, done.stdout))[1])
+            for pattern in (r"tps = ([\d.]+)", r"transactions actually processed: (\d+)")
+        )
+        time.sleep(0.2)  # for the last of its sessions to end
+        return rate, (backends_time(self.a) - before) / count * 1e6
 
     def apply(self) -> dict[str, t.Any]:
         """Rows per second of the apply worker, from its start until it has caught up."""
@@ -220,6 +231,13 @@ def processor_time(pid: int) -> float:
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
 
 
+def backends_time(server: Server) -> float:
+    """Processor time of the server's processes that have ended."""
+    postmaster = (server.data / "postmaster.pid").read_text().split()[0]
+    fields = Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
+
+
 def summary(rounds: dict[str, list[float]], *, higher_is_better: bool, unit: str) -> dict[str, t.Any]:
     """Medians, and the median of the pairs' ratios: above 1 would mean that the policy is quicker."""
     pairs = [b / a if higher_is_better else a / b for a, b in zip(rounds[PLAIN], rounds[POLICY])]
@@ -231,12 +249,12 @@ def summary(rounds: dict[str, list[float]], *, higher_is_better: bool, unit: str
 
 
 def say(what: str, result: dict[str, t.Any]) -> None:
-    processor = f", by processor time {result['worker_cpu']['ratio']:.2f}" if "worker_cpu" in result else ""
+    processor = f", by processor time {(result.get('worker_cpu') or result['server_cpu'])['ratio']:.2f}"
     print(f"{what}: {result['ratio']:.2f} of plain{processor}", file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=t.cast("str", __doc__).splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--seconds", type=int, default=5, help="of each pgbench run")

@@ -36,7 +36,7 @@ def test_sessions_that_draw_meanwhile_get_no_value_twice(pair: Pair, module: t.C
     """Before it is set any value may come, after it only own ones; none twice, cached ones included."""
     pair.a.query("CREATE SEQUENCE plain; CREATE SEQUENCE cached CACHE 50", db=pair.db)
     stop = threading.Event()
-    drawn: list[list[tuple[str, int]]] = [[] for _ in range(4)]
+    drawn: list[list[tuple[str, int]]] = [[] for _each in range(4)]
 
     def work(values: list[tuple[str, int]]) -> None:
         session = pair.a.session(pair.db)

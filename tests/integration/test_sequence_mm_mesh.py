@@ -46,7 +46,7 @@ def insert_at_once(mesh: Pair) -> None:
         session = server.session(mesh.db)
         try:
             with session.cursor() as cursor:
-                for _ in range(ROWS):
+                for _each in range(ROWS):
                     for table in TABLES:
                         cursor.execute(f"INSERT INTO {table} (node) VALUES (%s)", [server.name])
         except psycopg2.Error as error:

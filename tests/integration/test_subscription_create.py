@@ -116,7 +116,7 @@ def test_both_sides_at_the_same_moment(mesh: Mesh, turn: int) -> None:
 
 
 def test_two_runs_for_one_subscription_take_turns(mesh: Mesh) -> None:
-    processes = [start(mesh.arguments(mesh.a)) for _ in range(4)]
+    processes = [start(mesh.arguments(mesh.a)) for _each in range(4)]
     results = [finish(process) for process in processes]
     assert [result.get("msg") for result in results] == [None] * 4
     assert sorted(result["changed"] for result in results) == [False, False, False, True]

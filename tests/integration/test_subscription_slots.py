@@ -207,7 +207,7 @@ def test_a_slot_whose_wal_is_gone(run_module: RunModule, mesh: Mesh) -> None:
     mesh.b.query("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
     mesh.b.query("SELECT pg_reload_conf()")
     try:
-        for _ in range(3):
+        for _each in range(3):
             mesh.b.query("SELECT pg_switch_wal()")
             mesh.b.query("CREATE TABLE IF NOT EXISTS x (); CHECKPOINT")
         query = "SELECT wal_status FROM pg_replication_slots WHERE slot_name = %s"

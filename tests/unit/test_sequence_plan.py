@@ -43,7 +43,7 @@ def draw(sequence: Sequence) -> tuple[int, Sequence]:
 def draw_many(sequence: Sequence, count: int) -> tuple[list[int], Sequence]:
     """Up to so many values; fewer where the range ends."""
     values = []
-    for _ in range(count):
+    for _each in range(count):
         try:
             value, sequence = draw(sequence)
         except Exhausted:

@@ -1,0 +1,143 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""Taking a backup: checks first, one command, and the new backup as data."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
+    LOCK_POLL_SECONDS,
+    PgBackRest,
+    from_parameters,
+    require_unprivileged,
+    shown,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
+    NODE_ANNOTATION,
+    Backup,
+    Stanza,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_stanza import (
+    local_cluster,
+    refuse_other_cluster,
+)
+
+
+def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
+    pgbackrest = from_parameters(params, warn)
+    require_unprivileged("A backup")
+    stanza = pgbackrest.stanza_info()
+    repo = params["repo"] or stanza.repositories[0].key
+    if stanza.repository(repo).code not in (0, 2):
+        raise pgbackrest.unreadable(stanza, repo)
+    cluster = local_cluster(pgbackrest, params["pg_path"])
+    if cluster is not None:
+        refuse_other_cluster(_only(stanza, repo), cluster, pgbackrest.where)
+
+    existing = [each for each in current_backups(stanza, repo) if not each.has_errors]
+    argv = backup_command(pgbackrest, params, repo)
+    if params["only_if_none"] and existing:
+        return _result(False, [], Differences(), existing[-1].as_data(stanza.name, _address(pgbackrest, existing[-1])))
+
+    differences = Differences()
+    if check_mode:
+        differences.add("backup", {"type": effective_type(params["type"], existing)}, _latest(existing))
+        return _result(True, [shown(argv)], differences, None)
+
+    stanza = _wait_until_free(pgbackrest, stanza, params["lock_wait"])
+    known = {each.label for each in stanza.backups_in(repo)}
+    pgbackrest.execute(argv, lock_wait=params["lock_wait"])
+    taken = new_backup(pgbackrest.stanza_info(), repo, known)
+    if taken.has_errors:
+        warn(
+            f"Backup {taken.label} has pages whose checksum is wrong: the node's own data is damaged there. "
+            "Keep older backups and look into the server's storage."
+        )
+    differences.add("backup", {"label": taken.label, "type": taken.type}, _latest(existing))
+    return _result(True, [shown(argv)], differences, taken.as_data(stanza.name, _address(pgbackrest, taken)))
+
+
+def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) -> list[str]:
+    annotations = dict(params["annotations"])
+    if params["node"]:
+        annotations[NODE_ANNOTATION] = params["node"]
+    return pgbackrest.argv(
+        "backup",
+        f"--type={params['type']}",
+        *([] if params["expire"] else ["--no-expire-auto"]),
+        *([f"--archive-timeout={params['archive_timeout']}"] if params["archive_timeout"] else []),
+        *(f"--annotation={key}={value}" for key, value in annotations.items()),
+        repo=repo,
+    )
+
+
+def current_backups(stanza: Stanza, repo: int) -> list[Backup]:
+    """Backups of the cluster that the stanza belongs to now, oldest first."""
+    database = stanza.current_database(repo)
+    return [each for each in stanza.backups_in(repo) if database and each.database_id == database.id]
+
+
+def effective_type(wanted: str, existing: t.Sequence[Backup]) -> str:
+    """Without a full backup to build on, pgBackRest takes a full one."""
+    return wanted if any(each.type == "full" for each in existing) else "full"
+
+
+def new_backup(stanza: Stanza, repo: int, known: set[str]) -> Backup:
+    """The backup that was not there before. A concurrent one would have held the lock."""
+    found = [each for each in stanza.backups_in(repo) if each.label not in known]
+    if not found:
+        raise MultimasterError(
+            f"pgbackrest backup of stanza {stanza.name} ended well, and no new backup is listed. Look at pgBackRest's "
+            f"log: it may "
+            "have been expired at once by its retention settings."
+        )
+    return max(found, key=lambda each: (each.stop, each.label))
+
+
+def _wait_until_free(pgbackrest: PgBackRest, stanza: Stanza, seconds: int) -> Stanza:
+    """What is there once no other command holds the lock; afterwards the lock itself decides."""
+    limit = pgbackrest.clock() + seconds
+    while stanza.backup_running:
+        if pgbackrest.clock() >= limit:
+            raise MultimasterError(
+                f"Another pgbackrest backup or expire command of stanza {stanza.name} has been running on this host for "
+                f"the {seconds} s that "
+                "this task waits. Wait for it, or give this task a longer lock_wait."
+            )
+        pgbackrest.sleep(LOCK_POLL_SECONDS)
+        stanza = pgbackrest.stanza_info()
+    return stanza
+
+
+def _only(stanza: Stanza, repo: int) -> Stanza:
+    """The stanza as one repository has it."""
+    return Stanza(
+        stanza.name,
+        stanza.code,
+        stanza.message,
+        stanza.cipher,
+        stanza.backup_running,
+        (stanza.repository(repo),),
+        tuple(each for each in stanza.databases if each.repo == repo),
+        tuple(stanza.backups_in(repo)),
+        tuple(each for each in stanza.archives if each.repo == repo),
+    )
+
+
+def _latest(backups: t.Sequence[Backup]) -> dict[str, str] | None:
+    return {"label": backups[-1].label, "type": backups[-1].type} if backups else None
+
+
+def _address(pgbackrest: PgBackRest, backup: Backup) -> str:
+    return pgbackrest.configuration.address(pgbackrest.stanza or "", backup.repo)
+
+
+def _result(changed: bool, commands: list[str], differences: Differences, backup: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    return {"changed": changed, "commands": commands, "diff": differences.as_diff(), "backup": backup}

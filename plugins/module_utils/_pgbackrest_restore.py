@@ -1,0 +1,461 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""A guarded restore: everything that could go wrong is looked for before a file is touched."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shlex
+import tempfile
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
+    CONTROL_FILE,
+    HELD_CONTROL_FILE,
+    RESTORE_MANIFEST,
+    DataDirectory,
+    origins_in_file_of,
+    read_data_directory,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
+    PgBackRest,
+    from_parameters,
+    require_unprivileged,
+    shown,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
+    NO_BACKUP,
+    OK,
+    Backup,
+    Stanza,
+    parse_info,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import read_archives
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
+    Target,
+    choose_backup,
+    parse_target,
+    refuse_unreachable,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment
+
+ORIGINS_FILE = "pg_data/pg_logical/replorigin_checkpoint"
+PREFETCH_SINCE = 15
+NO_APPLY = "max_logical_replication_workers"
+
+MESH_REASON = (
+    "Restoring a mesh member in place loses rows silently, three ways: its peers' rows since the backup never come again "
+    "(their slots "
+    "have moved on), its own rows since the backup never come back from them, and what it writes next does not reach them "
+    "until its WAL "
+    "has passed its old position. Rebuild the node from a peer (rejoin), or restore beside it (another pg_path) and copy "
+    "out what "
+    "you need. force_mesh_member restores in place all the same."
+)
+
+
+@dataclass
+class Restore:
+    """What a restore would do."""
+
+    target: Target
+    backup: Backup
+    path: str
+    in_place: bool
+    argv: list[str]
+    recovery: dict[str, str]
+    archive: Archive | None
+    last_segment: Segment | None
+    before: DataDirectory
+    differences: Differences = field(default_factory=Differences)
+
+
+def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
+    pgbackrest = from_parameters(params, warn)
+    require_unprivileged("A restore")
+    restore = plan_restore(pgbackrest, params, warn)
+    checked = 0
+    if not check_mode:
+        with _Alone(restore.path) as alone:
+            pgbackrest.execute(restore.argv, keep_open=[alone.descriptor])
+            if params["verify_archive"]:
+                checked = verify_wal(pgbackrest, restore)
+    return {
+        "changed": True,
+        "commands": [shown(restore.argv)],
+        "diff": restore.differences.as_diff(),
+        "before": _state(restore.before),
+        "restored": {
+            "backup": restore.backup.as_data(
+                pgbackrest.stanza or "", pgbackrest.configuration.address(pgbackrest.stanza or "", restore.backup.repo)
+            ),
+            "set": restore.backup.label,
+            "repo": restore.backup.repo,
+            "type": restore.target.type,
+            "target": restore.target.value,
+            "pg_path": restore.path,
+            "in_place": restore.in_place,
+            "recovery": restore.recovery,
+            "wal_segments_verified": checked,
+        },
+    }
+
+
+def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Callable[[str], None]) -> Restore:
+    """All the guards, then the command. Touches nothing."""
+    configured = pgbackrest.pg_path
+    path = params["pg_path"] or configured
+    if not path:
+        raise MultimasterError(
+            f"Where to restore stanza {params['stanza']} is not known: state pg_path, or pg1-path in pgBackRest's configuration."
+        )
+    path = os.path.abspath(path)
+    in_place = configured is not None and os.path.realpath(path) == os.path.realpath(configured)
+    target = parse_target(params["type"], params["target"], params["set"], time.time())
+    if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
+        raise MultimasterError(f"target_exclusive makes sense for types time, xid and lsn, not for {target.type}.")
+
+    before = read_data_directory(path)
+    refuse_running(before)
+    refuse_restoring(path, configured)
+    stanza = pgbackrest.stanza_info()
+    repos = _readable(pgbackrest, stanza, params["repo"])
+    refuse_foreign(before, stanza, params["delta"])
+    refuse_unwritable(before)
+    if in_place and not params["force_mesh_member"] and before.mesh_evidence:
+        raise MultimasterError(f"{path} is a mesh member: it has {' and '.join(before.mesh_evidence)}. {MESH_REASON}")
+
+    backup = choose_backup(stanza, repos, target, params["set"])
+    if in_place and not params["force_mesh_member"]:
+        refuse_mesh_backup(pgbackrest, backup)
+    if not in_place:
+        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"])
+    archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
+    last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo))
+    if backup.has_errors:
+        warn(f"Backup {backup.label} has pages with wrong checksums: the node's data was damaged when it was taken.")
+
+    database = stanza.database(backup)
+    recovery = recovery_settings(pgbackrest, path, in_place, target, database.version if database else "", params)
+    restore = Restore(
+        target=target,
+        backup=backup,
+        path=path,
+        in_place=in_place,
+        argv=restore_command(pgbackrest, path, target, backup, recovery, params),
+        recovery=recovery,
+        archive=archive,
+        last_segment=last,
+        before=before,
+    )
+    restore.differences.add(
+        path,
+        {"set": backup.label, "type": target.type, "target": target.value, "recovery": recovery},
+        _state(before),
+    )
+    return restore
+
+
+# --- guards ------------------------------------------------------------------------------------------------------------
+
+
+def refuse_running(directory: DataDirectory) -> None:
+    server = directory.postmaster
+    if server is None:
+        return
+    if server.alive:
+        raise MultimasterError(
+            f"A PostgreSQL server runs in {directory.path} (process {server.pid}). Stop it first: a restore replaces its files.",
+            pid=server.pid,
+        )
+    raise MultimasterError(
+        f"{directory.path} has a postmaster.pid of process {server.pid}, which is no server of that directory any more: "
+        f"it crashed. Make sure "
+        "that none runs there (in another container, perhaps), then remove that file.",
+        pid=server.pid,
+    )
+
+
+def refuse_restoring(path: str, configured: str | None) -> None:
+    """A pgbackrest restore into the directory that somebody started: pgBackRest itself holds no lock for it."""
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        words = _command_line(number)
+        if not words or os.path.basename(words[0]) != "pgbackrest" or "restore" not in words:
+            continue
+        paths = [word.partition("=")[2] for word in words if re.match(r"--pg1?-path=", word)]
+        if os.path.realpath(path) == os.path.realpath(paths[-1] if paths else configured or "/"):
+            raise MultimasterError(_restore_runs(path, f"process {number}"), pid=int(number))
+
+
+def refuse_foreign(directory: DataDirectory, stanza: Stanza, delta: bool) -> None:
+    if not directory.exists or directory.empty:
+        return
+    owner = directory.system_id if directory.system_id is not None else _half_restored_cluster(directory)
+    known = {each.system_id for each in stanza.databases}
+    if owner is None:
+        raise MultimasterError(
+            f"{directory.path} holds files and no PostgreSQL cluster of stanza {stanza.name}. Empty it yourself if they "
+            f"are not needed, or "
+            "choose another directory; a restore never deletes what it does not know."
+        )
+    if owner not in known:
+        raise MultimasterError(
+            f"{directory.path} holds another PostgreSQL cluster (system identifier {owner}) than stanza {stanza.name} has "
+            f"backups of "
+            f"({', '.join(str(each) for each in sorted(known)) or 'none'}). Restore into another directory.",
+            found_system_id=str(owner),
+        )
+    if not delta:
+        raise MultimasterError(
+            f"{directory.path} is not empty: it holds a cluster of stanza {stanza.name}. Set delta to replace what "
+            f"differs from the backup, "
+            "or restore into an empty directory."
+        )
+
+
+def refuse_unwritable(directory: DataDirectory) -> None:
+    place = directory.path if directory.exists else os.path.dirname(directory.path)
+    while not os.path.exists(place):
+        place = os.path.dirname(place)
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise MultimasterError(
+            f"{place} may not be written by this user, so {directory.path} cannot be restored. Make the directory first, "
+            f"with the server's "
+            "user as its owner."
+        )
+
+
+def refuse_mesh_backup(pgbackrest: PgBackRest, backup: Backup) -> None:
+    """The backup itself tells whether its node subscribed to others, also where the node's directory is lost."""
+    manifest = pgbackrest.content(f"backup/{pgbackrest.stanza}/{backup.label}/backup.manifest", backup.repo)
+    count = origins_in_manifest(manifest)
+    if count:
+        raise MultimasterError(
+            f"Backup {backup.label} is of a mesh member: it holds {count} subscription position(s). {MESH_REASON}"
+        )
+
+
+def origins_in_manifest(manifest: str) -> int:
+    """Replication origins in a backup, from the size of the file that PostgreSQL keeps them in."""
+    for line in manifest.splitlines():
+        if line.startswith(ORIGINS_FILE + "="):
+            size = re.search(r'"size":(\d+)', line)
+            return origins_in_file_of(int(size.group(1))) if size else 0
+    return 0
+
+
+def refuse_shared_tablespaces(pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None) -> None:
+    """A copy beside the live node must not write into the live node's tablespaces."""
+    told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
+    shared = [
+        f"{each['name']} ({each['destination']})" for each in tablespaces(told) if not mapped_all and each["name"] not in mapped
+    ]
+    if shared:
+        raise MultimasterError(
+            f"Backup {backup.label} has tablespaces outside the data directory, which a copy would share with the node it "
+            f"is of: "
+            f"{', '.join(shared)}. Give each another directory in tablespace_map, or all in tablespace_map_all."
+        )
+
+
+def tablespaces(info: str) -> list[dict[str, t.Any]]:
+    parse_info(info)
+    found: list[dict[str, t.Any]] = []
+    for stanza in json.loads(info, strict=False):
+        for backup in stanza["backup"]:
+            found.extend(backup.get("tablespace") or [])
+    return found
+
+
+# --- the command -------------------------------------------------------------------------------------------------------
+
+
+def restore_command(
+    pgbackrest: PgBackRest,
+    path: str,
+    target: Target,
+    backup: Backup,
+    recovery: dict[str, str],
+    params: dict[str, t.Any],
+) -> list[str]:
+    return pgbackrest.argv(
+        "restore",
+        f"--pg1-path={path}",
+        f"--set={backup.label}",
+        *target.arguments(params["target_action"], params["target_exclusive"], params["target_timeline"]),
+        *(["--delta"] if params["delta"] else []),
+        *(["--archive-mode=off"] if not params["archive"] else []),
+        *([f"--tablespace-map-all={params['tablespace_map_all']}"] if params["tablespace_map_all"] else []),
+        *(f"--tablespace-map={name}={place}" for name, place in params["tablespace_map"].items()),
+        *(f"--recovery-option={name}={value}" for name, value in recovery.items() if name != "archive_mode"),
+        repo=backup.repo,
+    )
+
+
+def recovery_settings(
+    pgbackrest: PgBackRest, path: str, in_place: bool, target: Target, version: str, params: dict[str, t.Any]
+) -> dict[str, str]:
+    """What the restored server starts with, beside the target."""
+    settings = {"restore_command": archive_get_command(pgbackrest, path, in_place)}
+    if not params["archive"]:
+        settings["archive_mode"] = "off"
+    if not params["subscriptions"]:
+        settings[NO_APPLY] = "0"
+    if target.type != "latest" and version.isdigit() and int(version) >= PREFETCH_SINCE:
+        # Reading ahead goes beyond the target, where a damaged segment would stop a recovery that has no need of it.
+        settings["recovery_prefetch"] = "off"
+    settings.update({name: str(value) for name, value in params["recovery_options"].items()})
+    return settings
+
+
+def archive_get_command(pgbackrest: PgBackRest, path: str, in_place: bool) -> str:
+    """PostgreSQL takes every failure of this command for the end of the archive and opens the server, unless it ends with
+    more than 125. So only "there is no such segment" may be a plain failure."""
+    words = [
+        pgbackrest.executable,
+        *([f"--config={pgbackrest.config}"] if pgbackrest.config else []),
+        f"--stanza={pgbackrest.stanza}",
+        f"--pg1-path={path}",
+        *(f"--{name}={value}" for name, value in repository_options(pgbackrest.options).items()),
+        # Fetching ahead uses the lock and spool folder of the live node's archiving.
+        *([] if in_place else ["--no-archive-async"]),
+        "archive-get",
+    ]
+    # PostgreSQL replaces %f and %p, and %% by one %; pgBackRest writes the value between quotes as it is.
+    quoted = " ".join(shlex.quote(word) for word in words).replace("%", "%%").replace("'", "''")
+    return f'{quoted} %f "%p" || exit $(($? > 1 ? 255 : 1))'
+
+
+def repository_options(options: dict[str, t.Any]) -> dict[str, str]:
+    """Those of the task's options that say where the archive is."""
+    place = re.compile(r"^repo\d+-(path|type|host|host-.*|azure-.*|gcs-.*|s3-.*|sftp-.*|storage-.*|cipher-type)$")
+    return {
+        name: ("y" if value else "n") if isinstance(value, bool) else str(value)
+        for name, value in options.items()
+        if place.match(name)
+    }
+
+
+# --- afterwards --------------------------------------------------------------------------------------------------------
+
+
+def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> int:
+    """Fetch every segment that recovery will read and compare its contents with the checksum in its name.
+
+    A damaged segment can decompress to something else without an error, and PostgreSQL takes it for the end of WAL.
+    On damage the restored directory is left as a half restored one, so that no server starts in it.
+    """
+    if restore.archive is None or restore.last_segment is None:
+        return 0
+    segments = restore.archive.path(restore.backup, restore.last_segment)
+    with tempfile.TemporaryDirectory(prefix=".verify-", dir=os.path.join(restore.path, "pg_wal")) as directory:
+        copy = os.path.join(directory, "segment")
+        for segment in segments:
+            problem = _segment_problem(pgbackrest, restore, restore.archive, segment, copy)
+            if problem:
+                os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
+                name = restore.archive.name(segment)
+                raise MultimasterError(
+                    f"WAL segment {name} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery would end there "
+                    f"and lose what comes "
+                    f"later without a word. The files in {restore.path} are restored, but no server will start in them. "
+                    f"Restore with delta "
+                    "to an earlier target, or from a later backup.",
+                    damaged_wal=name,
+                )
+    return len(segments)
+
+
+def _segment_problem(pgbackrest: PgBackRest, restore: Restore, archive: Archive, segment: Segment, copy: str) -> str | None:
+    expected = archive.checksums.get(segment)
+    argv = pgbackrest.argv(
+        "archive-get", archive.name(segment), copy, f"--pg1-path={restore.path}", "--no-archive-async", log="error"
+    )
+    code, out, err = pgbackrest.answer(argv)
+    if code == 1:
+        return "is missing"
+    if code:
+        return f"cannot be read ({pgbackrest.failure(argv, code, out, err).details['pgbackrest_error'].splitlines()[0]})"
+    with open(copy, "rb") as stream:
+        actual = hashlib.sha1(stream.read(), usedforsecurity=False).hexdigest()
+    return "is damaged" if expected is not None and actual != expected else None
+
+
+class _Alone:
+    """Holds the target directory, so that two tasks never restore into it at once. pgBackRest inherits the lock, so it
+    lasts as long as the restore does even where the task is killed."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.descriptor = -1
+
+    def __enter__(self) -> _Alone:
+        os.makedirs(self._path, mode=0o700, exist_ok=True)
+        self.descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.descriptor)
+            raise MultimasterError(_restore_runs(self._path, "another task")) from None
+        return self
+
+    def __exit__(self, *reason: t.Any) -> None:
+        os.close(self.descriptor)
+
+
+def _restore_runs(path: str, who: str) -> str:
+    return f"Another restore into {path} is running ({who}). Wait for it to end, or end it; a second one would destroy its work."
+
+
+def _readable(pgbackrest: PgBackRest, stanza: Stanza, repo: int | None) -> list[int]:
+    """The repositories to choose from. One that cannot be read is an error when it is asked for or the only one."""
+    keys = [repo] if repo else [each.key for each in stanza.repositories]
+    usable = [key for key in keys if stanza.repository(key).code in (OK, NO_BACKUP)]
+    if not usable:
+        raise pgbackrest.unreadable(stanza, keys[0])
+    for key in keys:
+        if key not in usable:
+            pgbackrest.warn(str(pgbackrest.unreadable(stanza, key)))
+    return usable
+
+
+def _half_restored_cluster(directory: DataDirectory) -> int | None:
+    """Whose backup a restore that did not end was of, from the manifest that pgBackRest leaves until it is done."""
+    path = os.path.join(directory.path, RESTORE_MANIFEST)
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        for line in stream:
+            if line.startswith("db-system-id="):
+                return int(line.partition("=")[2])
+    return None
+
+
+def _command_line(number: str) -> list[str]:
+    try:
+        with open(f"/proc/{number}/cmdline", "rb") as stream:
+            return [word.decode("utf-8", "replace") for word in stream.read().split(b"\0") if word]
+    except OSError:
+        return []
+
+
+def _state(directory: DataDirectory) -> dict[str, t.Any]:
+    if not directory.exists or directory.empty:
+        return {"state": "empty"}
+    return {
+        "state": "half restored" if directory.half_restored else "cluster",
+        "version": directory.version,
+        "system_id": str(directory.system_id) if directory.system_id is not None else None,
+    }

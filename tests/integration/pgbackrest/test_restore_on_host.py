@@ -1,0 +1,339 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pgbackrest_restore: exactly the rows that were asked for, and nothing where something would go wrong."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+import pytest
+from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, Host
+
+
+@dataclass
+class Story:
+    """Ids committed one by one, and how each moment can be named."""
+
+    full: str
+    incr: str = ""
+    time: dict[int, str] = field(default_factory=dict)
+    xid: dict[int, str] = field(default_factory=dict)
+    lsn: dict[int, str] = field(default_factory=dict)
+
+
+def write(node: Host, story: Story, number: int) -> None:
+    """One id in one transaction, with a restore point after it."""
+    story.xid[number] = node.sql(f"INSERT INTO rows VALUES ({number}) RETURNING pg_current_xact_id()::xid")
+    story.lsn[number], story.time[number] = node.sql("SELECT pg_current_wal_lsn(), clock_timestamp()").split("|")
+    node.sql(f"SELECT pg_create_restore_point('after_{number}')")
+    time.sleep(0.01)
+
+
+@pytest.fixture
+def story(backed_up: Host) -> Story:
+    """A full backup with ids 1 and 2, then 3 to 5, an incremental backup, then 6 to 8."""
+    full = backed_up.module("pgbackrest_info", {"stanza": STANZA, "archive": False})["stanzas"][0]["latest"]["full"]
+    story = Story(full)
+    # the time of a backup is known to the second
+    time.sleep(1.1)
+    for number in (3, 4, 5):
+        write(backed_up, story, number)
+    story.incr = backed_up.backup("incr")["label"]
+    time.sleep(1.1)
+    for number in (6, 7, 8):
+        write(backed_up, story, number)
+    backed_up.switch_wal()
+    return story
+
+
+def rows_after(node: Host, **arguments: t.Any) -> list[int]:
+    node.restore(**arguments)
+    node.start_copy()
+    rows = node.copy_rows()
+    node.stop_copy()
+    return rows
+
+
+def test_latest_and_that_the_copy_is_silent(backed_up: Host, story: Story) -> None:
+    told = backed_up.restore(check=True)
+    assert told["changed"]
+    assert backed_up.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+    done = backed_up.restore()
+    assert done["commands"] == told["commands"]
+    assert done["before"] == {"state": "empty"}
+    restored = done["restored"]
+    assert restored["set"] == story.incr
+    assert restored["in_place"] is False
+    assert restored["wal_segments_verified"] > 0
+    assert restored["recovery"]["archive_mode"] == "off"
+    assert restored["recovery"]["max_logical_replication_workers"] == "0"
+    archived = backed_up.sql("SELECT archived_count FROM pg_stat_archiver")
+    backed_up.start_copy()
+    assert backed_up.copy_rows() == list(range(1, 9))
+    assert backed_up.sql("SHOW archive_mode", COPY_PORT) == "off"
+    assert backed_up.sql("SHOW max_logical_replication_workers", COPY_PORT) == "0"
+    workers = "SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'logical replication%'"
+    assert backed_up.sql(workers, COPY_PORT) == "0"
+    backed_up.sql("INSERT INTO rows VALUES (999)", COPY_PORT)
+    backed_up.sql("SELECT pg_switch_wal()", COPY_PORT)
+    assert backed_up.sql("SELECT archived_count FROM pg_stat_archiver") == archived
+    assert backed_up.shell(f"ls {REPOSITORY}/archive/{STANZA}/*/ | grep -c 00000002; true").strip() == "0"
+    backed_up.stop_copy()
+
+
+def test_to_each_kind_of_target(backed_up: Host, story: Story) -> None:
+    # within what the incremental backup can reach, and before it
+    assert rows_after(backed_up, type="time", target=story.time[7]) == list(range(1, 8))
+    again: dict[str, t.Any] = {"delta": True}
+    assert rows_after(backed_up, type="time", target=story.time[4], **again) == [1, 2, 3, 4]
+    assert rows_after(backed_up, type="lsn", target=story.lsn[7], **again) == list(range(1, 8))
+    assert rows_after(backed_up, type="lsn", target=story.lsn[3], **again) == [1, 2, 3]
+    assert rows_after(backed_up, type="xid", target=story.xid[7], **again) == list(range(1, 8))
+    assert rows_after(backed_up, type="xid", target=story.xid[7], target_exclusive=True, **again) == list(range(1, 7))
+    assert rows_after(backed_up, type="xid", target=story.xid[4], set=story.full, **again) == [1, 2, 3, 4]
+    assert rows_after(backed_up, type="name", target="after_6", **again) == list(range(1, 7))
+    assert rows_after(backed_up, type="name", target="after_3", set=story.full, **again) == [1, 2, 3]
+    assert rows_after(backed_up, type="set", set=story.full, **again) == [1, 2]
+    assert rows_after(backed_up, type="set", set=story.incr, **again) == [1, 2, 3, 4, 5]
+    assert rows_after(backed_up, type="immediate", **again) == [1, 2, 3, 4, 5]
+    assert rows_after(backed_up, set=story.full, **again) == list(range(1, 9))
+
+
+def test_targets_that_cannot_be_reached(backed_up: Host, story: Story) -> None:
+    def refusal(**arguments: t.Any) -> str:
+        told = backed_up.restore(fails=True, **arguments)
+        assert backed_up.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+        return told["msg"]
+
+    unknown = refusal(set="20200101-000000F")
+    assert "has no backup 20200101-000000F" in unknown
+    assert story.full in unknown
+    assert "before the end of the first backup" in refusal(type="time", target="2001-02-03 04:05:06+00")
+    assert "is in the future" in refusal(type="time", target="2099-02-03 04:05:06+00")
+    now = backed_up.sql("SELECT clock_timestamp() - interval '1 ms'")
+    time.sleep(0.1)
+    late = refusal(type="time", target=now)
+    assert "cannot be reached" in late
+    assert "pg_switch_wal()" in late
+    assert "has no time zone" in refusal(type="time", target="2026-02-03 04:05:06")
+    assert "is no time" in refusal(type="time", target="yesterday")
+    assert "before the end of the first backup" in refusal(type="lsn", target="0/100")
+    assert "cannot be reached" in refusal(type="lsn", target="FF/0")
+    assert "is no LSN" in refusal(type="lsn", target="12")
+    assert "is no transaction id" in refusal(type="xid", target="x")
+    assert "after the target" in refusal(type="time", target=story.time[4], set=story.incr)
+    assert "needs a target" in refusal(type="name")
+    assert "takes no target" in refusal(target="x")
+    assert "needs the label" in refusal(type="set")
+    assert "does not exist in repository 1" in refusal(stanza="nobody")
+
+
+def test_a_running_server_and_a_crashed_one(backed_up: Host) -> None:
+    told = backed_up.restore(pg_path=DATA, delta=True, fails=True)
+    assert f"A PostgreSQL server runs in {DATA}" in told["msg"]
+    backed_up.restore()
+    backed_up.run("tee", f"{COPY}/postmaster.pid", text="1\n")
+    told = backed_up.restore(delta=True, fails=True)
+    assert "it crashed" in told["msg"]
+    assert told["pid"] == 1
+
+
+def test_directories_with_something_in_them(backed_up: Host) -> None:
+    def refusal(**arguments: t.Any) -> str:
+        return backed_up.restore(fails=True, **arguments)["msg"]
+
+    backed_up.shell(f"mkdir -p {COPY}; echo precious >{COPY}/thesis.txt; chown -R postgres {COPY}")
+    for delta in (False, True):
+        assert "a restore never deletes what it does not know" in refusal(delta=delta)
+    assert backed_up.shell(f"ls {COPY}").split() == ["thesis.txt"]
+    backed_up.shell(f"rm -rf {COPY}; {BINARIES}/initdb -D {COPY} >/dev/null 2>&1", user="postgres")
+    for delta in (False, True):
+        assert "holds another PostgreSQL cluster" in refusal(delta=delta)
+    backed_up.shell(f"rm -rf {COPY}; echo x >{COPY}")
+    assert "is not a directory" in refusal()
+    backed_up.run("rm", COPY)
+    backed_up.restore()
+    assert "Set delta" in refusal()
+    assert "may not be written" in refusal(pg_path="/srv/here/and/there")
+    root = backed_up.module("pgbackrest_restore", {"stanza": STANZA, "pg_path": COPY}, fails=True, user="root")
+    assert "become_user: postgres" in root["msg"]
+
+
+def test_delta_of_an_unchanged_copy_and_a_restore_that_was_killed(backed_up: Host, story: Story) -> None:
+    running = backed_up.background(
+        "pgbackrest", f"--stanza={STANZA}", f"--pg1-path={COPY}", "--process-max=1", "--type=immediate", "restore"
+    )
+    for _each in range(200):
+        if backed_up.run("test", "-e", f"{COPY}/backup.manifest", check=False).returncode == 0:
+            break
+    running.kill()
+    running.wait()
+    if backed_up.run("test", "-e", f"{COPY}/backup.manifest", check=False).returncode == 0:
+        assert "Set delta" in backed_up.restore(fails=True)["msg"]
+        assert backed_up.restore(check=True, delta=True)["before"]["state"] == "half restored"
+    assert rows_after(backed_up, delta=True) == list(range(1, 9))
+    assert rows_after(backed_up, delta=True, type="set", set=story.full) == [1, 2]
+
+
+def test_two_restores_into_one_directory(backed_up: Host) -> None:
+    backed_up.shell(f"mkdir -m 700 {COPY}", user="postgres")
+    other = backed_up.background("flock", "--exclusive", COPY, "sleep", "3")
+    time.sleep(0.3)
+    told = backed_up.restore(fails=True)
+    assert "Another restore into" in told["msg"]
+    assert backed_up.shell(f"ls -A {COPY}") == ""
+    other.wait()
+    # one that somebody started by hand
+    other = backed_up.background(
+        "bash",
+        "-c",
+        'exec -a pgbackrest python3 -c "import time; time.sleep(3)" "$@"',
+        "bash",
+        f"--stanza={STANZA}",
+        f"--pg1-path={COPY}",
+        "restore",
+    )
+    time.sleep(0.5)
+    told = backed_up.restore(fails=True)
+    assert "Another restore into" in told["msg"]
+    other.wait()
+    assert backed_up.restore()["changed"]
+
+
+def test_missing_wal_on_the_way(backed_up: Host, story: Story) -> None:
+    first = backed_up.switch_wal()
+    backed_up.sql("INSERT INTO rows VALUES (9)")
+    second = backed_up.switch_wal()
+    backed_up.sql("INSERT INTO rows VALUES (10)")
+    backed_up.switch_wal()
+    file = backed_up.archived(second)
+    with backed_up.file_kept(file):
+        backed_up.run("rm", file)
+        told = backed_up.restore(fails=True)
+        assert "has a gap after WAL segment" in told["msg"]
+        assert told["last_wal"] == first
+        assert rows_after(backed_up, type="lsn", target=story.lsn[8]) == list(range(1, 9))
+    assert rows_after(backed_up, delta=True) == list(range(1, 11))
+    needed = backed_up.module("pgbackrest_info", {"stanza": STANZA})["stanzas"][0]["backups"][-1]["wal_start"]
+    file = backed_up.archived(needed)
+    with backed_up.file_kept(file):
+        backed_up.run("rm", file)
+        told = backed_up.restore(delta=True, fails=True)
+        assert told["missing_wal"] == needed
+
+
+def test_a_flipped_byte_in_a_segment(backed_up: Host, story: Story) -> None:
+    backed_up.sql("INSERT INTO rows VALUES (9)")
+    segment = backed_up.switch_wal()
+    backed_up.flip_byte(backed_up.archived(segment))
+    told = backed_up.restore(fails=True)
+    assert told["damaged_wal"] == segment
+    assert "no server will start" in told["msg"]
+    # and it does not
+    started = backed_up.run(
+        f"{BINARIES}/pg_ctl", "-D", COPY, "-w", "-t", "5", "-o", f"-c port={COPY_PORT}", "start", user="postgres", check=False
+    )
+    assert started.returncode != 0
+    assert rows_after(backed_up, delta=True, type="lsn", target=story.lsn[8]) == list(range(1, 9))
+
+
+def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host, story: Story) -> None:
+    """PostgreSQL would take the failure for the end of the archive, open, and lose the rest without a word."""
+    backed_up.restore()
+    backed_up.run("chmod", "0", f"{REPOSITORY}/archive")
+    with pytest.raises(AssertionError):
+        backed_up.start_copy()
+    log = backed_up.shell(f"cat {COPY}.log")
+    backed_up.run("chmod", "750", f"{REPOSITORY}/archive")
+    assert "FATAL" in log
+    assert "from archive" in log
+    backed_up.start_copy()
+    assert backed_up.copy_rows() == list(range(1, 9))
+    backed_up.stop_copy()
+
+
+def test_a_flipped_byte_in_the_backup(backed_up: Host) -> None:
+    bundle = backed_up.shell(f"ls -S {REPOSITORY}/backup/{STANZA}/*F/bundle/* | head -1").strip()
+    with backed_up.file_kept(bundle):
+        backed_up.flip_byte(bundle)
+        told = backed_up.restore(fails=True, options=NO_RETRY)
+        assert "The backup is damaged" in told["msg"]
+    assert backed_up.restore(delta=True)["changed"]
+
+
+def test_a_mesh_member_in_place(backed_up: Host) -> None:
+    try:
+        backed_up.sql("SELECT pg_create_logical_replication_slot('slot_1_to_2', 'pgoutput')")
+        backed_up.sql("SELECT pg_replication_origin_create('mesh')")
+        backed_up.sql("SELECT pg_replication_origin_advance('mesh', '0/3000000')")
+        backed_up.sql("CHECKPOINT")
+        backed_up.backup("full")
+        backed_up.server("stop")
+        told = backed_up.restore(pg_path=DATA, delta=True, fails=True)
+        assert "is a mesh member" in told["msg"]
+        assert "slot_1_to_2" in told["msg"]
+        assert "1 subscription position(s)" in told["msg"]
+        assert "loses rows silently" in told["msg"]
+        # The directory is lost: the backup tells.
+        backed_up.run("mv", DATA, f"{DATA}.away")
+        told = backed_up.restore(pg_path=DATA, fails=True)
+        assert "is of a mesh member" in told["msg"]
+        forced = backed_up.restore(pg_path=DATA, force_mesh_member=True)
+        assert forced["restored"]["in_place"] is True
+        backed_up.server("start")
+        assert backed_up.sql("SHOW max_logical_replication_workers") == "0"
+        assert backed_up.sql("SHOW archive_mode") == "off"
+        backed_up.server("stop")
+        backed_up.shell(f"rm -rf {DATA}; mv {DATA}.away {DATA}")
+        # beside the live node nothing is forced
+        backed_up.server("start")
+        assert backed_up.restore()["changed"]
+    finally:
+        backed_up.shell(f"if [ -e {DATA}.away ]; then rm -rf {DATA}; mv {DATA}.away {DATA}; fi")
+        backed_up.server("start")
+        backed_up.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+        backed_up.sql("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+
+
+def test_in_place_of_a_server_that_is_alone(backed_up: Host, story: Story) -> None:
+    backed_up.server("stop")
+    done = backed_up.module(
+        "pgbackrest_restore", {"stanza": STANZA, "delta": True, "archive": True, "type": "time", "target": story.time[7]}
+    )
+    assert done["restored"]["in_place"] is True
+    backed_up.server("start")
+    backed_up.sql("SELECT 1")
+    for _each in range(50):
+        if backed_up.sql("SELECT pg_is_in_recovery()") == "f":
+            break
+        time.sleep(0.2)
+    assert backed_up.sql("SELECT count(*), max(id) FROM rows") == "7|7"
+    assert backed_up.sql("SHOW archive_mode") == "on"
+    # The new timeline is archived and can be restored in its turn.
+    backed_up.sql("INSERT INTO rows VALUES (70)")
+    backed_up.switch_wal()
+    assert backed_up.module("pgbackrest_info", {"stanza": STANZA})["problems"] == []
+    assert rows_after(backed_up) == [*range(1, 8), 70]
+
+
+def test_tablespaces_are_never_shared_with_the_live_node(backed_up: Host) -> None:
+    backed_up.shell("mkdir -p /srv/space && chown postgres /srv/space")
+    backed_up.sql("CREATE TABLESPACE space LOCATION '/srv/space'")
+    try:
+        backed_up.sql("CREATE TABLE more TABLESPACE space AS SELECT 1")
+        backed_up.backup("full")
+        told = backed_up.restore(fails=True)
+        assert "space (/srv/space)" in told["msg"]
+        before = backed_up.shell("find /srv/space | sort")
+        done = backed_up.restore(tablespace_map={"space": f"{COPY}-space"})
+        assert done["changed"]
+        backed_up.start_copy()
+        assert backed_up.sql("SELECT count(*) FROM more", COPY_PORT) == "1"
+        backed_up.stop_copy()
+        assert backed_up.shell("find /srv/space | sort") == before
+    finally:
+        backed_up.sql("DROP TABLE IF EXISTS more")
+        backed_up.sql("DROP TABLESPACE space")

@@ -1,0 +1,304 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_conflict_policy: drift, removal, bad input and the selection of tables."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+from conflicts import Mesh
+from psycopg2 import sql
+from servers import Pair, Server, wait_until
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import KeyColumn, Shape
+
+SHAPE = Shape("public", "t", (KeyColumn("id", "int8"),))
+INSERT_FUNCTION, UPDATE_FUNCTION = (function.name for function in SHAPE.functions)
+
+DESCRIPTION = """
+SELECT (SELECT json_agg(json_build_array(attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid),
+                                         col_description(c.oid, attnum)) ORDER BY attnum)
+        FROM pg_attribute a LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
+        WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped),
+       (SELECT json_agg(pg_get_triggerdef(oid) ORDER BY tgname) FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal),
+       (SELECT json_agg(pg_get_indexdef(indexrelid) ORDER BY 1) FROM pg_index WHERE indrelid = c.oid), c.relreplident
+FROM pg_class c WHERE c.oid = %s::regclass
+"""
+
+
+@pytest.fixture
+def mesh(pair: Pair, run_module: t.Callable[..., t.Any]) -> Mesh:
+    mesh = Mesh(pair, run_module)
+    pair.both("CREATE TABLE t (id bigint PRIMARY KEY, a int, b text)")
+    mesh.publish()
+    return mesh
+
+
+DRIFT = {
+    "trigger disabled": 'ALTER TABLE t DISABLE TRIGGER "00_multimaster_update"',
+    "trigger not for replicas": 'ALTER TABLE t ENABLE ALWAYS TRIGGER "00_multimaster_insert"',
+    "all triggers disabled": "ALTER TABLE t DISABLE TRIGGER ALL",
+    "trigger dropped": "DROP TRIGGER zz_multimaster_stamp ON t",
+    "trigger replaced": 'DROP TRIGGER "00_multimaster_delete" ON t; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS '
+    '$$BEGIN RETURN old; END$$; CREATE TRIGGER "00_multimaster_delete" BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()',
+    "function replaced": f"CREATE OR REPLACE FUNCTION multimaster.{UPDATE_FUNCTION}() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$BEGIN RETURN new; END$$",
+    "function dropped": f"DROP FUNCTION multimaster.{INSERT_FUNCTION}() CASCADE",
+    "shared function replaced": "CREATE OR REPLACE FUNCTION multimaster.stamp_whole() RETURNS trigger LANGUAGE plpgsql AS "
+    "$$BEGIN RETURN new; END$$",
+    "shared function dropped": "DROP FUNCTION multimaster.resolve_delete() CASCADE",
+    "both columns dropped": "ALTER TABLE t DROP COLUMN _mm_version, DROP COLUMN _mm_base",
+    "one column dropped": "ALTER TABLE t DROP COLUMN _mm_base",
+    "default dropped": "ALTER TABLE t ALTER COLUMN _mm_version DROP DEFAULT",
+    "comment replaced": "COMMENT ON COLUMN t._mm_version IS 'mine'",
+    "column not null": "ALTER TABLE t ALTER COLUMN _mm_version SET NOT NULL",
+    "history dropped": "DROP TABLE multimaster.conflict CASCADE",
+    "guard disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard",
+    "view dropped": "DROP VIEW multimaster.conflict_summary",
+    "schema not usable": "REVOKE USAGE ON SCHEMA multimaster FROM PUBLIC",
+    "schema dropped": "DROP SCHEMA multimaster CASCADE",
+    "node of a copy": "CREATE OR REPLACE FUNCTION multimaster.node_id() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7'",
+}
+
+
+def test_drift_is_reported_and_repaired_in_place(mesh: Mesh) -> None:
+    mesh.policies()
+    mesh.subscribe()
+    for what, command in DRIFT.items():
+        mesh.a.query(command, db=mesh.db)
+        reported = mesh.policy(mesh.a, check=True)
+        assert reported["changed"], what
+        assert mesh.policy(mesh.a, check=True)["changed"], f"check mode repaired: {what}"
+        repaired = mesh.policy(mesh.a)
+        assert (repaired["diff"], repaired["queries"]) == (reported["diff"], reported["queries"]), what
+        again = mesh.policy(mesh.a)
+        assert not again["changed"], (what, again["diff"])
+    mesh.a.query("INSERT INTO t VALUES (1, 1, 'a')", db=mesh.db)
+    mesh.b.query("INSERT INTO t VALUES (2, 1, 'b')", db=mesh.db)
+    assert len(mesh.same()) == 2
+
+
+def test_a_renamed_table_stops_conflicts_from_being_decided_until_it_is_set_again(mesh: Mesh) -> None:
+    mesh.policies()
+    mesh.pair.both("ALTER TABLE t RENAME TO u")
+    mesh.subscribe()
+    mesh.a.query("INSERT INTO u VALUES (1, 1, 'a')", db=mesh.db)
+    wait_until(mesh.apply_errors, what="an error")
+    changed = mesh.policy(mesh.b)
+    assert "functions of tables that are gone" in changed["diff"]["before"]
+    mesh.policy(mesh.a)
+    assert len(mesh.same("SELECT * FROM u")) == 1
+    assert not mesh.policy(mesh.a)["changed"]
+
+
+def test_removal_leaves_the_table_as_it_was(mesh: Mesh) -> None:
+    mesh.pair.both("CREATE TABLE other (id int PRIMARY KEY)")
+    before = mesh.rows(mesh.a, DESCRIPTION.replace("%s", "'t'"))
+    mesh.policies()
+    mesh.subscribe()
+    mesh.a.query("INSERT INTO t SELECT g, g, 'x' FROM generate_series(1, 100) g", db=mesh.db)
+    mesh.meet()
+    assert mesh.rows(mesh.a, DESCRIPTION.replace("%s", "'t'")) != before
+    for node in mesh.nodes:
+        reported = mesh.policy(node, "error", tables=["t"], check=True)
+        removed = mesh.policy(node, "error", tables=["t"])
+        assert removed["queries"] == reported["queries"]
+        assert removed["tables"] == [{"name": "public.t", "before": "last_update_wins", "after": "error"}]
+        assert mesh.rows(node, DESCRIPTION.replace("%s", "'t'")) == before
+        assert not mesh.policy(node, "error", tables=["t"])["changed"]
+    assert mesh.rows(mesh.a, "SELECT count(*) FROM pg_attribute WHERE attrelid = 'other'::regclass AND attname ~ '^_mm'") == [
+        (2,)
+    ]
+    mesh.a.query("UPDATE t SET b = 'a' WHERE id < 50", db=mesh.db)
+    mesh.b.query("DELETE FROM t WHERE id > 90", db=mesh.db)
+    assert len(mesh.same()) == 90
+    for node in mesh.nodes:
+        assert mesh.policy(node, "error")["changed"]
+        assert not mesh.policy(node, "error")["changed"]
+        assert mesh.rows(node, "SELECT to_regnamespace('multimaster') IS NULL") == [(True,)]
+    assert mesh.apply_errors() == 0
+
+
+def test_other_things_in_the_schema_stay(mesh: Mesh) -> None:
+    mesh.a.query(
+        "CREATE SCHEMA multimaster; CREATE FUNCTION multimaster.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'", db=mesh.db
+    )
+    mesh.policy(mesh.a)
+    mesh.policy(mesh.a, "error")
+    assert mesh.rows(mesh.a, "SELECT multimaster.mine()") == [(1,)]
+
+
+def test_removal_is_refused_while_a_peer_has_not_received_everything(mesh: Mesh) -> None:
+    mesh.policies()
+    mesh.subscribe()
+    mesh.pause(mesh.a)
+    mesh.a.query("INSERT INTO t VALUES (1, 1, 'queued')", db=mesh.db)
+    refused = mesh.policy(mesh.a, "error", drain_timeout=0.5, fails=True)
+    assert mesh.slot(mesh.a) in refused["msg"]
+    assert not mesh.policy(mesh.a)["changed"]
+    mesh.go_on(mesh.a)
+    mesh.meet()
+    assert mesh.policy(mesh.a, "error")["changed"]
+
+
+def test_a_locked_table_is_waited_for_and_named(mesh: Mesh) -> None:
+    session = mesh.a.session(mesh.db, application_name="long reader")
+    session.autocommit = False
+    with session.cursor() as cursor:
+        cursor.execute("SELECT * FROM t")
+    failed = mesh.policy(mesh.a, lock_timeout=0.5, fails=True)
+    assert "public.t" in failed["msg"]
+    assert "long reader" in failed["msg"]
+    session.close()
+    assert mesh.policy(mesh.a)["changed"]
+
+
+BAD = {
+    "no key": ("CREATE TABLE x (a int)", {"tables": ["x"]}, "public.x has no key"),
+    "no key, all tables": ("CREATE TABLE x (a int)", {}, "public.x has no key"),
+    "unique index only": ("CREATE TABLE x (a int NOT NULL UNIQUE)", {"tables": ["x"]}, "public.x has no key"),
+    "deferrable key": ("CREATE TABLE x (a int PRIMARY KEY DEFERRABLE)", {"tables": ["x"]}, "deferrable"),
+    "view": ("CREATE VIEW x AS SELECT 1 AS a", {"tables": ["x"]}, "public.x is a view"),
+    "materialized view": ("CREATE MATERIALIZED VIEW x AS SELECT 1 AS a", {"tables": ["x"]}, "is a materialized view"),
+    "sequence": ("CREATE SEQUENCE x", {"tables": ["x"]}, "is a sequence"),
+    "foreign table": (
+        "CREATE EXTENSION file_fdw; CREATE SERVER s FOREIGN DATA WRAPPER file_fdw;"
+        "CREATE FOREIGN TABLE x (a int) SERVER s OPTIONS (filename '/dev/null')",
+        {"tables": ["x"]},
+        "is a foreign table",
+    ),
+    "not published": (
+        "DROP PUBLICATION pub; CREATE PUBLICATION pub FOR TABLE t; CREATE TABLE x (a int PRIMARY KEY)",
+        {"tables": ["t", "x"]},
+        "public.x is in no publication",
+    ),
+    "unlogged": ("CREATE UNLOGGED TABLE x (a int PRIMARY KEY)", {"tables": ["x"]}, "is unlogged"),
+    "unknown": ("SELECT", {"tables": ["t", "nowhere"]}, "There is no table public.nowhere"),
+    "unknown in exclude": ("SELECT", {"exclude": ["nowhere"]}, "There is no table public.nowhere"),
+    "unknown schema": ("SELECT", {"schemas": ["nowhere"]}, "There is no schema nowhere"),
+    "system table": ("SELECT", {"tables": ["pg_catalog.pg_class"]}, "is the system's own"),
+    "system schema": ("SELECT", {"schemas": ["information_schema"]}, "is the system's own"),
+    "column of ours": ("CREATE TABLE x (a int PRIMARY KEY, _mm_base bigint)", {}, "has a column _mm_base of its own"),
+    "too many columns": (
+        "DO $$ BEGIN EXECUTE 'CREATE TABLE x (id int PRIMARY KEY, '"
+        " || (SELECT string_agg('c' || g || ' bool', ', ') FROM generate_series(1, 1598) g) || ')'; END $$",
+        {"tables": ["x"]},
+        "1599 of the 1600 columns",
+    ),
+    "column list": (
+        "DROP PUBLICATION pub; CREATE TABLE x (a int PRIMARY KEY, b int, c int); CREATE PUBLICATION pub FOR TABLE x (a, b)",
+        {"tables": ["x"]},
+        'column list of the publication "pub"',
+    ),
+    "typed table": ("CREATE TYPE y AS (a int); CREATE TABLE x OF y (PRIMARY KEY (a))", {"tables": ["x"]}, "is a typed table"),
+    "partition": (
+        "CREATE TABLE x (a int PRIMARY KEY) PARTITION BY LIST (a); CREATE TABLE x1 PARTITION OF x FOR VALUES IN (1)",
+        {"tables": ["x1"]},
+        "is a partition of public.x",
+    ),
+    "empty list": ("SELECT", {"tables": []}, "tables is empty"),
+    "bad name": ("SELECT", {"tables": ['a"b']}, "badly quoted|neither a name"),
+    "node id": ("SELECT", {"node_id": 1024}, "must be between 1 and 1023"),
+    "no node id": ("SELECT", {"node_id": None}, "node_id"),
+    "history": ("SELECT", {"history_days": 0}, "history_days is 0"),
+}
+
+
+def test_bad_input_is_refused_before_anything_changes(mesh: Mesh) -> None:
+    for what, (setup, arguments, message) in BAD.items():
+        with mesh.a.session(mesh.db) as session, session.cursor() as cursor:
+            cursor.execute(setup)
+        before = _schema(mesh)
+        for check in (True, False):
+            failed = mesh.policy(mesh.a, fails=True, check=check, **arguments)
+            assert any(part in failed["msg"] for part in message.split("|")), (what, failed["msg"])
+        assert _schema(mesh) == before, what
+        mesh.a.query("DROP PUBLICATION pub; CREATE PUBLICATION pub FOR ALL TABLES", db=mesh.db)
+        for kind in mesh.rows(mesh.a, f"SELECT {DROP_WORD} FROM pg_class WHERE relname = 'x'"):
+            mesh.a.query(f"DROP {kind[0]} x CASCADE", db=mesh.db)
+
+
+DROP_WORD = (
+    "CASE relkind WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' WHEN 'S' THEN 'SEQUENCE' "
+    "WHEN 'f' THEN 'FOREIGN TABLE' ELSE 'TABLE' END"
+)
+
+
+def _schema(mesh: Mesh) -> list[tuple[t.Any, ...]]:
+    return mesh.rows(
+        mesh.a,
+        "SELECT (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger),"
+        " to_regnamespace('multimaster') IS NULL",
+    )
+
+
+def test_selection_by_schemas_and_exclusion(mesh: Mesh) -> None:
+    mesh.a.query(
+        'CREATE SCHEMA "S 1"; CREATE TABLE "S 1".a (id int PRIMARY KEY); CREATE TABLE "S 1"."b.c" (id int PRIMARY KEY);'
+        "CREATE TABLE keyless (id int)",
+        db=mesh.db,
+    )
+    result = mesh.policy(mesh.a, schemas=["S 1"])
+    assert [table["name"] for table in result["tables"]] == ['"S 1".a', '"S 1"."b.c"']
+    assert not mesh.policy(mesh.a, schemas=["S 1"])["changed"]
+    result = mesh.policy(mesh.a, exclude=['"S 1"."b.c"', "keyless"])
+    assert [(table["name"], table["after"]) for table in result["tables"]] == [
+        ("public.t", "last_update_wins"),
+        ('"S 1"."b.c"', "error"),
+    ]
+    assert result["counts"] == {"last_update_wins": 2, "changed": 2}
+    result = mesh.policy(mesh.a, "error", exclude=["t"])
+    assert [table["name"] for table in result["tables"]] == ['"S 1".a']
+
+
+def test_nothing_published_is_no_error(mesh: Mesh) -> None:
+    mesh.a.query("DROP PUBLICATION pub", db=mesh.db)
+    result = mesh.policy(mesh.a, check=True)
+    assert "No table of the database is published" in result["warnings"][0]
+    assert result["counts"]["last_update_wins"] == 0
+
+
+def test_another_node_id_restamps_from_the_next_write_on(mesh: Mesh) -> None:
+    """As after a rebuild from another node's copy; open sessions follow at once."""
+    mesh.policy(mesh.a, node_id=1)
+    session = mesh.a.session(mesh.db)
+    with session.cursor() as cursor:
+        cursor.execute("INSERT INTO t VALUES (1, 1, 'x'); UPDATE t SET a = 2")
+        changed = mesh.policy(mesh.a, node_id=2)
+        assert (changed["diff"]["before"]["node_id"], changed["diff"]["after"]["node_id"]) == ("1", "2")
+        cursor.execute("INSERT INTO t VALUES (2, 1, 'x'); UPDATE t SET a = 2 WHERE id = 1")
+        cursor.execute("SELECT id, _mm_version & 1023, _mm_base & 1023 FROM t ORDER BY id")
+        assert cursor.fetchall() == [(1, 2, 1), (2, 2, None)]
+    session.close()
+
+
+def test_set_while_both_nodes_are_written_to(mesh: Mesh) -> None:
+    mesh.subscribe()
+
+    def write(start: int) -> None:
+        for number in range(start, start + 20):
+            for node, own in zip(mesh.nodes, (0, 1)):
+                node.query("INSERT INTO t VALUES (%s, 0, 'x')", [2 * number + own], mesh.db)
+                node.query("UPDATE t SET a = a + 1 WHERE id = %s", [2 * number + own - 2], mesh.db)
+
+    write(1)
+    mesh.policy(mesh.a)
+    write(100)  # cannot be applied on b until it has the columns
+    mesh.policy(mesh.b)
+    write(200)
+    assert len(mesh.same()) == 120
+
+
+def test_a_superuser_is_not_needed_to_write(mesh: Mesh) -> None:
+    mesh.policy(mesh.a)
+    _role(mesh.a, "writer")
+    mesh.a.query("GRANT SELECT, INSERT, UPDATE (a) ON t TO writer", db=mesh.db)
+    mesh.a.query("SET ROLE writer; INSERT INTO t (id) VALUES (1); UPDATE t SET a = 1; RESET ROLE", db=mesh.db)
+    assert mesh.rows(mesh.a, "SELECT _mm_version > _mm_base FROM t") == [(True,)]
+
+
+def _role(node: Server, name: str) -> None:
+    if not node.query("SELECT FROM pg_roles WHERE rolname = %s", [name]):
+        node.query(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))

@@ -1,0 +1,216 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Argument lists, secrets, configuration: without running pgBackRest."""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+import pytest
+from backups import recorded
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
+    PgBackRest,
+    from_parameters,
+    option_text,
+    run_process,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_config import (
+    Configuration,
+    is_secret,
+    parse_into,
+    read_configuration,
+)
+
+SECRET = "s3cret word"
+
+
+class Recorder:
+    """Stands for the program: answers what it is told to, and remembers how it was called."""
+
+    def __init__(self, *answers: tuple[int, str, str]) -> None:
+        self.answers = list(answers)
+        self.calls: list[tuple[list[str], dict[str, str]]] = []
+
+    def __call__(
+        self, argv: t.Sequence[str], environment: t.Mapping[str, str], keep_open: t.Sequence[int]
+    ) -> tuple[int, str, str]:
+        self.calls.append((list(argv), dict(environment)))
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def command(*answers: tuple[int, str, str], **more: t.Any) -> tuple[PgBackRest, Recorder]:
+    run = Recorder(*answers)
+    return PgBackRest(stanza="bk", config="/nowhere", run=run, sleep=lambda seconds: None, **more), run
+
+
+def test_secrets_go_through_the_environment_only() -> None:
+    pgbackrest, run = command((0, recorded("info_no_backup.json"), ""), secrets={"repo1-cipher-pass": SECRET})
+    pgbackrest.info()
+    argv, environment = run.calls[0]
+    assert SECRET not in " ".join(argv)
+    assert environment == {"PGBACKREST_REPO1_CIPHER_PASS": SECRET}
+
+
+def test_a_secret_in_what_it_says_is_hidden() -> None:
+    pgbackrest, _run = command((37, "", f"ERROR: [104]: it said {SECRET} aloud"), secrets={"repo1-s3-key": SECRET})
+    with pytest.raises(MultimasterError) as failure:
+        pgbackrest.execute(pgbackrest.argv("backup"))
+    assert SECRET not in str(failure.value)
+    assert SECRET not in json.dumps(failure.value.details)
+    assert failure.value.details["pgbackrest_code"] == 104
+
+
+def test_options_as_the_environment_has_them() -> None:
+    assert [option_text(each) for each in (True, False, 7, ["a", "b"], {"a": "b", "c": 1})] == ["y", "n", "7", "a:b", "a=b:c=1"]
+
+
+def test_words_that_are_no_options_come_after_the_command() -> None:
+    pgbackrest, _run = command((0, "", ""))
+    assert pgbackrest.argv("repo-ls", "--recurse", "archive/bk", repo=2) == [
+        "pgbackrest",
+        "--config=/nowhere",
+        "--stanza=bk",
+        "--repo=2",
+        "--log-level-console=off",
+        "--log-level-stderr=warn",
+        "--recurse",
+        "repo-ls",
+        "archive/bk",
+    ]
+
+
+def test_a_lock_is_waited_for_and_no_longer() -> None:
+    locked = (50, "", "ERROR: [050]: unable to acquire lock")
+    ticks = iter(range(100))
+    pgbackrest, run = command(locked, locked, (0, "ok", ""), clock=lambda: next(ticks))
+    assert pgbackrest.execute(pgbackrest.argv("expire"), lock_wait=10) == "ok"
+    assert len(run.calls) == 3
+    pgbackrest, run = command(locked, clock=lambda: next(ticks))
+    with pytest.raises(MultimasterError, match="lock_wait"):
+        pgbackrest.execute(pgbackrest.argv("expire"), lock_wait=3)
+
+
+def test_warnings_are_passed_on_in_one_line() -> None:
+    warnings: list[str] = []
+    pgbackrest, _run = command((0, "", "WARN: no prior backup exists\n      HINT: none"), warn=warnings.append)
+    pgbackrest.execute(pgbackrest.argv("backup"))
+    assert warnings == ["pgBackRest: no prior backup exists HINT: none"]
+
+
+def test_unreadable_repositories_in_words() -> None:
+    for file, words in (
+        ("info_missing_stanza.json", "does not exist in repository 1"),
+        ("info_cipher_header.json", "no cipher header"),
+        ("info_wrong_key.bin", "are encrypted"),
+    ):
+        pgbackrest, _run = command((0, recorded(file), ""))
+        with pytest.raises(MultimasterError, match=words):
+            pgbackrest.require_readable(pgbackrest.stanza_info())
+    pgbackrest, _run = command((0, recorded("info_no_backup.json"), ""))
+    pgbackrest.require_readable(pgbackrest.stanza_info())
+
+
+def test_a_program_that_is_not_there() -> None:
+    with pytest.raises(MultimasterError, match="There is no /nowhere/pgbackrest"):
+        run_process(["/nowhere/pgbackrest"], {})
+
+
+def parameters(**more: t.Any) -> dict[str, t.Any]:
+    return {"stanza": "bk", "repo": None, "config": "/nowhere", "options": {}, "secrets": {}, "executable": "pgbackrest", **more}
+
+
+def test_secrets_and_options_are_not_mixed_up() -> None:
+    with pytest.raises(MultimasterError, match="repo3-azure-key is a secret"):
+        from_parameters(parameters(options={"repo3-azure-key": "x"}), print)
+    with pytest.raises(MultimasterError, match="repo1-path is no secret"):
+        from_parameters(parameters(secrets={"repo1-path": "x"}), print)
+    made = from_parameters(parameters(secrets={"repo1-cipher-pass": 12, "repo1-s3-key": ""}), print)
+    assert made.secrets == {"repo1-cipher-pass": "12"}
+    assert is_secret("repo12-sftp-private-key-passphrase")
+    assert not is_secret("repo1-s3-key-type")
+
+
+CONFIGURATION = f"""
+# comment
+[global]
+repo1-path=/backup
+repo1-cipher-pass={SECRET}
+repo2-type=s3
+repo2-s3-bucket=bucket
+repo2-path=/there
+repo2-s3-key-secret={SECRET}
+repo3-host=vault
+[global:backup]
+repo1-path = /for/backup
+[bk]
+pg1-path=/data
+repo4-type=azure
+repo4-azure-container=box
+"""
+
+
+def test_configuration_files(tmp_path: t.Any) -> None:
+    file = tmp_path / "pgbackrest.conf"
+    file.write_text(CONFIGURATION)
+    found = read_configuration(
+        str(file), {"repo3-path": "/given"}, {"PGBACKREST_PG1_PORT": "1", "PGBACKREST_REPO1_CIPHER_PASS": SECRET}
+    )
+    assert SECRET not in repr(found)
+    assert found.value("bk", "pg1-path") == "/data"
+    assert found.value("other", "pg1-path") is None
+    assert found.value("bk", "pg1-port") == "1"
+    assert found.value("bk", "repo1-path", "backup") == "/for/backup"
+    assert [found.address("bk", key) for key in (1, 2, 3, 4)] == [
+        "/backup",
+        "s3://bucket/there",
+        "vault:/given",
+        "azure://box/var/lib/pgbackrest",
+    ]
+    assert found.local_path("bk", 1) == "/backup"
+    assert found.local_path("bk", 2) is None
+    assert found.local_path("bk", 3) is None
+    assert found.repositories("bk") == [1, 2, 3, 4]
+    assert Configuration().repositories("bk") == [1]
+
+
+@given(st.text())
+def test_any_file_can_be_read(text: str) -> None:
+    sections: dict[str, dict[str, str]] = {}
+    parse_into(sections, text)
+    assert not any(is_secret(name) for values in sections.values() for name in values)
+
+
+def test_the_restore_command_tells_the_end_from_a_failure() -> None:
+    pgbackrest, _run = command(
+        (0, "", ""), options={"repo1-path": "/with space/it's 100%", "process-max": 3, "repo1-retention-full": 2}
+    )
+    copy = _pgbackrest_restore.archive_get_command(pgbackrest, "/copy", in_place=False)
+    assert copy.endswith('archive-get %f "%p" || exit $(($? > 1 ? 255 : 1))')
+    assert "--no-archive-async" in copy
+    assert "process-max" not in copy
+    assert "retention" not in copy
+    assert "100%%" in copy
+    # a value between quotes in postgresql.auto.conf
+    assert "'" not in copy.replace("''", "")
+    assert "--no-archive-async" not in _pgbackrest_restore.archive_get_command(pgbackrest, "/copy", in_place=True)
+
+
+def test_subscriptions_in_a_manifest() -> None:
+    line = 'pg_data/pg_logical/replorigin_checkpoint={"checksum":"aa","size":%d,"timestamp":1}'
+    assert _pgbackrest_restore.origins_in_manifest("x=1\n" + line % 8) == 0
+    assert _pgbackrest_restore.origins_in_manifest("x=1\n" + line % 40) == 2
+    assert _pgbackrest_restore.origins_in_manifest("") == 0
+
+
+def test_tablespaces_of_a_backup() -> None:
+    info = json.loads(recorded("info_three_backups.json"))
+    assert _pgbackrest_restore.tablespaces(json.dumps(info)) == []
+    info[0]["backup"][0]["tablespace"] = [{"name": "s", "destination": "/s", "oid": 1}]
+    assert [each["name"] for each in _pgbackrest_restore.tablespaces(json.dumps(info))] == ["s"]
