@@ -2,7 +2,7 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# test_step.sh lint|collection|unit|sanity|integration|molecule : one part of the tests, on a prepared machine. ARGS goes to its
+# test_step.sh lint|collection|unit|sanity|integration|backup|molecule : one part of the tests, on a prepared machine. ARGS goes to its
 # runner; SCENARIO is the one Molecule scenario to run.
 # shellcheck source=environment/common.sh
 . "$(dirname "$0")/common.sh"
@@ -38,7 +38,10 @@ molecule_scenarios() {
 case $1 in
     lint) lint ;;
     collection) "$here/collection.sh" ;;
-    unit | integration) pytest "tests/$1" "${arguments[@]}" ;;
+    unit) pytest tests/unit "${arguments[@]}" ;;
+    # A host with pgBackRest of its own takes minutes: make test-backup
+    integration) pytest tests/integration --ignore tests/integration/pgbackrest "${arguments[@]}" ;;
+    backup) pytest tests/integration/pgbackrest "${arguments[@]}" ;;
     sanity) "$here/sanity.sh" "${arguments[@]}" ;;
     molecule) molecule_scenarios ;;
     *) die "there is no step $1" "make help" ;;
