@@ -14,6 +14,8 @@ mkdir -p "$logs"
 
 # Messages of the tools that these scripts run are in English, whatever the user's locale.
 export LC_ALL=C.UTF-8
+# Compiled anew by each of its processes, Ansible takes twice as long.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { printf '%s\n' "$*"; }
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The filter that turns host names into the nodes of a mesh."""
+"""The filters that turn host names into the nodes of a mesh, or say why they make none."""
 
 from __future__ import annotations
 
@@ -21,6 +21,14 @@ def _mesh_nodes(hosts: t.Sequence[str], hostvars: Hostvars) -> list[dict[str, t.
         raise AnsibleFilterError(str(error)) from None
 
 
+def _mesh_problem(hosts: t.Sequence[str], hostvars: Hostvars) -> str:
+    try:
+        mesh_nodes(hosts, hostvars)
+    except MultimasterError as error:
+        return str(error)
+    return ""
+
+
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"mesh_nodes": _mesh_nodes}
+        return {"mesh_nodes": _mesh_nodes, "mesh_problem": _mesh_problem}

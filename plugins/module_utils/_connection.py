@@ -110,6 +110,7 @@ class Connection:
     def __init__(self, parameters: dict[str, str], warn: t.Callable[[str], None] | None = None) -> None:
         self._parameters = parameters
         self._warn = warn or (lambda message: None)
+        self._expected: list[str] = []
         self._secrets = [parameters[key] for key in ("password", "sslpassword") if parameters.get(key)]
         # An empty search_path: nothing that users create can take the place of a system object.
         options = " ".join(filter(None, ["-c search_path=", parameters.get("options")]))
@@ -139,6 +140,10 @@ class Connection:
     def hide(self, *secrets: str | None) -> None:
         """Never show these strings in a message of this connection."""
         self._secrets.extend(value for value in secrets if value)
+
+    def expect(self, warning: str) -> None:
+        """Do not pass on the server's warnings that hold these words: what they warn of is meant."""
+        self._expected.append(warning)
 
     def fetch(self, query: t.Any, parameters: t.Any = None) -> list[dict[str, t.Any]]:
         """Rows of a query as dicts."""
@@ -224,7 +229,7 @@ class Connection:
     def _pass_on_notices(self) -> None:
         for notice in self._session.notices:
             severity, _colon, message = notice.partition(":")
-            if severity == "WARNING":
+            if severity == "WARNING" and not any(words in message for words in self._expected):
                 self._warn(self._without_secrets(" ".join(message.split())))
         del self._session.notices[:]
 

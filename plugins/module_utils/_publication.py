@@ -18,9 +18,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._names impo
     qualified,
     shown,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import OPERATIONS
 from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import sql
 
-OPERATIONS = ("insert", "update", "delete", "truncate")
 # Operations that must find a row on the subscriber, by the table's replica identity.
 OPERATIONS_BY_IDENTITY = ("update", "delete")
 

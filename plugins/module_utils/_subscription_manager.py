@@ -38,6 +38,9 @@ class SubscriptionManager:
         self._peer = task.peer
         self._state: State | None = None
         connection.hide(*task.secrets)
+        if task.wanted.copy_data and not task.wanted.copy_into_nonempty:
+            # Into empty tables, all rows of the peer are meant, those that it has from other nodes too.
+            connection.expect("requested copy_data with origin = NONE but might copy data that had a different origin")
 
     def read(self) -> State:
         wanted, job = self._wanted, self._task.job

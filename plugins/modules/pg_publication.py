@@ -235,54 +235,13 @@ queries:
   sample: ['ALTER PUBLICATION "pub_shop" ADD TABLE "public"."customers"']
 """
 
-import typing as t
-
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication import OPERATIONS, State, wanted_from
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_plan import plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_read import read
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan, run_module
-
-ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "all_tables": {"type": "bool", "default": False},
-    "tables": {"type": "list", "elements": "raw"},
-    "tables_in_schema": {"type": "list", "elements": "str", "aliases": ["schemas"]},
-    "operations": {
-        "type": "list",
-        "elements": "str",
-        "choices": list(OPERATIONS),
-        "default": list(OPERATIONS),
-        "aliases": ["publish"],
-    },
-    "publish_via_partition_root": {"type": "bool", "default": False},
-    "owner": {"type": "str"},
-    "comment": {"type": "str"},
-    "replica_identity_missing": {"type": "str", "choices": ["fail", "warn", "full"], "default": "fail"},
-}
-
-
-class PublicationManager:
-    def __init__(self, module: t.Any, connection: t.Any) -> None:
-        self._connection = connection
-        self._wanted = wanted_from(module.params)
-
-    def read(self) -> State:
-        return read(self._connection, self._wanted)
-
-    def plan(self, state: State) -> Plan:
-        return plan(self._wanted, state)
-
-    def apply(self, plan: Plan) -> None:
-        if not plan.statements:
-            return
-        self._connection.apply(plan.statements)
-        now = self.read().publication
-        plan.results["publication"] = now and now.as_result(self._wanted.name)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_manager import PublicationManager
+from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import PUBLICATION_SPEC
 
 
 def main() -> None:
-    run_module(PublicationManager, ARGUMENT_SPEC)
+    run_module(lambda module, connection: PublicationManager(module.params, connection), PUBLICATION_SPEC)
 
 
 if __name__ == "__main__":

@@ -215,24 +215,17 @@ cover:
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_manager import SequenceManager
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+    SEQUENCE_REQUIRED_IF,
+    SEQUENCE_SPEC,
+)
 
 
 def main() -> None:
     run_module(
         lambda module, connection: SequenceManager(module.params, connection),
-        {
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-            "node_id": {"type": "int"},
-            "max_nodes": {"type": "int", "default": 8},
-            "include": {"type": "list", "elements": "str", "default": ["*"]},
-            "exclude": {"type": "list", "elements": "str", "default": []},
-            "cover_new_tables": {"type": "bool", "default": True},
-            "headroom": {"type": "int", "default": 0},
-            "warn_below_percent": {"type": "float", "default": 10},
-            "unindexed_limit_mb": {"type": "int", "default": 64},
-            "lock_timeout": {"type": "float", "default": 30},
-        },
-        required_if=[("state", "present", ["node_id"])],
+        SEQUENCE_SPEC,
+        required_if=SEQUENCE_REQUIRED_IF,
     )
 
 

@@ -291,51 +291,20 @@ blockers:
     - {pid: 4711, user: app, database: imdb, application: psql, seconds: 3600, state: idle in transaction, query: null}
 """
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import PEER_SPEC
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+    SUBSCRIPTION_REQUIRED_IF,
+    SUBSCRIPTION_SPEC,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
-
-ARGUMENT_SPEC = {
-    "name": {"type": "str", "required": True},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-    "peer": {"type": "dict", "required": True, "options": PEER_SPEC},
-    "publications": {"type": "list", "elements": "str"},
-    "slot_name": {"type": "str"},
-    "owner": {"type": "str"},
-    "enabled": {"type": "bool", "default": True},
-    "comment": {"type": "str"},
-    "binary": {"type": "bool", "default": False},
-    "streaming": {"type": "str", "choices": ["off", "on", "parallel"], "default": "off"},
-    "synchronous_commit": {
-        "type": "str",
-        "choices": ["off", "local", "remote_write", "on", "remote_apply"],
-        "default": "off",
-    },
-    "disable_on_error": {"type": "bool", "default": False},
-    "password_required": {"type": "bool", "default": True, "no_log": False},
-    "run_as_owner": {"type": "bool", "default": False},
-    "origin": {"type": "str", "choices": ["none", "any"], "default": "none"},
-    "two_phase": {"type": "bool"},
-    "failover": {"type": "bool"},
-    "copy_data": {"type": "bool", "default": False},
-    "copy_into_nonempty": {"type": "bool", "default": False},
-    "start_lsn": {"type": "str"},
-    "leftover_slot": {"type": "str", "choices": ["fail", "adopt", "replace"], "default": "fail"},
-    "lost_slot": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
-    "peer_unreachable": {"type": "str", "choices": ["fail", "warn"], "default": "warn"},
-    "detach": {"type": "bool", "default": False},
-    "wait": {"type": "bool", "default": True},
-    "wait_timeout": {"type": "int", "default": 300},
-    "slot_timeout": {"type": "int", "default": 30},
-}
 
 
 def main() -> None:
     run_module(
         lambda _module, connection, task: task.manager(connection),
-        ARGUMENT_SPEC,
+        SUBSCRIPTION_SPEC,
         prepare=Task,
-        required_if=[("state", "present", ("publications", "owner"))],
+        required_if=SUBSCRIPTION_REQUIRED_IF,
     )
 
 

@@ -184,3 +184,11 @@ def test_no_secret_when_the_statement_fails(run_module: RunModule, mesh: Mesh) -
     assert mesh.markers(mesh.a) == 0
     mesh.a.query("DROP EVENT TRIGGER fail", db=mesh.db)
     assert run(mesh.arguments(mesh.a))["changed"]
+
+
+def test_copying_what_the_peer_has_from_others_is_no_reason_to_warn(run_module: RunModule, mesh: Mesh) -> None:
+    mesh.insert(mesh.b, 1)
+    run_module("pg_subscription_mm", mesh.arguments(mesh.b))
+    result = run_module("pg_subscription_mm", mesh.arguments(mesh.a, copy_data=True))
+    assert warnings_of(result) == []
+    assert mesh.ids(mesh.a) == [1]

@@ -20,11 +20,12 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._publicatio
     parenthesised,
     wanted_from,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import PUBLICATION_SPEC
 from ansible_collections.multimaster.postgresql.plugins.modules import pg_publication
 
 
 def described(**arguments: t.Any) -> Wanted:
-    defaults = {name: option.get("default") for name, option in pg_publication.ARGUMENT_SPEC.items()}
+    defaults = {name: option.get("default") for name, option in PUBLICATION_SPEC.items()}
     return wanted_from({**defaults, "name": "p", **arguments})
 
 
@@ -135,7 +136,7 @@ def test_a_comment_does_not_hide_the_parenthesis(where: str, text: str) -> None:
 
 def test_documentation_and_specification_agree() -> None:
     documented = yaml.safe_load(pg_publication.DOCUMENTATION)["options"]
-    specified = pg_publication.ARGUMENT_SPEC
+    specified = PUBLICATION_SPEC
     assert list(documented) == list(specified)
     for name, option in specified.items():
         described = {key: value for key, value in documented[name].items() if key != "description"}

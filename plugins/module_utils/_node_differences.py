@@ -1,0 +1,135 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""Publications, sequences and subscriptions of a node compared with their descriptions, side by side in one task."""
+
+from __future__ import annotations
+
+import typing as t
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils import _specs
+from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    Connection,
+    login_parameters,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_manager import PublicationManager
+from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_manager import SequenceManager
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
+
+# Each comparison has a session of its own on the node.
+SESSIONS = 4
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A module whose work is compared: its name, its options, and what it makes of a description."""
+
+    module: str
+    spec: dict[str, dict[str, t.Any]]
+    required_if: list[t.Any]
+    compare: t.Callable[[Description], Plan]
+
+
+@dataclass
+class Description:
+    """One description, in the place of the AnsibleModule that the single module would have."""
+
+    kind: Kind
+    params: dict[str, t.Any]
+    warnings: list[str] = field(default_factory=list)
+    no_log_values: set[str] = field(default_factory=set)
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
+
+    def connect(self) -> Connection:
+        return Connection(login_parameters(self.params), self.warn)
+
+
+def _publication(description: Description) -> Plan:
+    connection = description.connect()
+    try:
+        manager = PublicationManager(description.params, connection)
+        return manager.plan(manager.read())
+    finally:
+        connection.close()
+
+
+def _sequences(description: Description) -> Plan:
+    connection = description.connect()
+    try:
+        manager = SequenceManager(description.params, connection)
+        return manager.plan(manager.read())
+    finally:
+        connection.close()
+
+
+def _subscription(description: Description) -> Plan:
+    # It asks for what AnsibleModule and a description both have: params, warn and no_log_values.
+    task = Task(t.cast("t.Any", description))
+    connection = description.connect()
+    try:
+        manager = task.manager(connection)
+        state = manager.read()
+        plan = manager.plan(state)
+    finally:
+        connection.close()
+        task.peer.close()
+    subscription = state.local.subscription
+    if task.wanted.present and task.wanted.wait and subscription is not None and not subscription.works:
+        plan.warnings.append("it does not replicate yet")
+    return plan
+
+
+KINDS: dict[str, Kind] = {
+    "publications": Kind("pg_publication", _specs.PUBLICATION_SPEC, [], _publication),
+    "sequences": Kind("pg_sequence_mm", _specs.SEQUENCE_SPEC, _specs.SEQUENCE_REQUIRED_IF, _sequences),
+    "subscriptions": Kind(
+        "pg_subscription_mm", _specs.SUBSCRIPTION_SPEC, _specs.SUBSCRIPTION_REQUIRED_IF, _subscription
+    ),
+}
+
+
+def described(kind: Kind, options: dict[str, t.Any], login: dict[str, t.Any], peer_password: str | None) -> Description:
+    """A description with all its options. ``login`` holds the connection options that it does not state itself."""
+    stated = {**{key: value for key, value in login.items() if value is not None}, **options}
+    if peer_password and "peer" in options:
+        stated["peer"] = {**options["peer"], "password": peer_password}
+    checked = ArgumentSpecValidator({**CONNECTION_SPEC, **kind.spec}, required_if=kind.required_if).validate(stated)
+    if checked.error_messages:
+        raise MultimasterError(f"A description for {kind.module} is wrong: {'. '.join(checked.error_messages)}.")
+    return Description(kind, checked.validated_parameters)
+
+
+def differences(descriptions: t.Sequence[Description]) -> list[dict[str, t.Any]]:
+    """What differs or cannot be compared, in the order of ``descriptions``: module, login_db, name, and why in words."""
+    with ThreadPoolExecutor(SESSIONS) as pool:
+        found = list(pool.map(_difference, descriptions))
+    return [difference for difference in found if difference is not None]
+
+
+def _difference(description: Description) -> dict[str, t.Any] | None:
+    try:
+        plan = description.kind.compare(description)
+    except MultimasterError as error:
+        reasons = [str(error)]
+    else:
+        reasons = [*plan.differences.names, *plan.warnings, *description.warnings]
+    if not reasons:
+        return None
+    return {
+        "module": description.kind.module,
+        "login_db": description.params["login_db"],
+        "name": description.params.get("name"),
+        "why": reasons,
+    }

@@ -1,0 +1,133 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_node_differences
+short_description: What of a node's replication differs from its description
+version_added: 0.1.0
+description:
+  - Compares publications, sequences and subscriptions of a node with their descriptions, all at once, and changes nothing.
+    Where nothing differs, one task so takes the place of one for each publication, database and subscription.
+  - What it finds to differ, or cannot compare, is left to the modules M(multimaster.postgresql.pg_publication),
+    M(multimaster.postgresql.pg_sequence_mm) and M(multimaster.postgresql.pg_subscription_mm) with the same options.
+    They repair it, or fail with the reason.
+extends_documentation_fragment:
+  - multimaster.postgresql.attributes.info
+  - multimaster.postgresql.connection
+options:
+  publications:
+    description:
+      - Descriptions of publications. Each takes the options of M(multimaster.postgresql.pg_publication).
+      - Connection options that a description does not state are those of this task.
+    type: list
+    elements: dict
+    default: []
+  sequences:
+    description: Descriptions of the sequences of databases. Each takes the options of M(multimaster.postgresql.pg_sequence_mm).
+    type: list
+    elements: dict
+    default: []
+  subscriptions:
+    description:
+      - Descriptions of subscriptions. Each takes the options of M(multimaster.postgresql.pg_subscription_mm), but for the peer's
+        password.
+    type: list
+    elements: dict
+    default: []
+  peer_password:
+    description: The password of the peers' C(user), for all O(subscriptions). It is never logged or returned.
+    type: str
+seealso:
+  - module: multimaster.postgresql.pg_publication
+  - module: multimaster.postgresql.pg_sequence_mm
+  - module: multimaster.postgresql.pg_subscription_mm
+author:
+  - multimaster.postgresql contributors (@multimaster-postgresql)
+"""
+
+EXAMPLES = r"""
+- name: Compare what replicates the database imdb
+  multimaster.postgresql.pg_node_differences:
+    login_db: imdb
+    publications:
+      - {name: pub_imdb, all_tables: true}
+    sequences:
+      - {node_id: 2}
+    subscriptions:
+      - name: sub_from_pg1
+        slot_name: slot_1_to_2
+        publications: [pub_imdb]
+        owner: subscription_owner
+        peer: {host: pg1.example.org, user: replicator, ca_cert: /etc/multimaster/tls/ca.crt}
+    peer_password: "{{ replicator_password }}"
+  register: node
+"""
+
+RETURN = r"""
+differences:
+  description: What differs, or cannot be compared, without secrets.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    module:
+      description: The module that repairs it.
+      type: str
+      returned: always
+    login_db:
+      description: The database.
+      type: str
+      returned: always
+    name:
+      description: The name of the publication or the subscription.
+      type: str
+      returned: always
+    why:
+      description: What differs, or why it cannot be compared or is worth a warning.
+      type: list
+      elements: str
+      returned: always
+  sample:
+    - {module: pg_subscription_mm, login_db: imdb, name: sub_from_pg1, why: [enabled]}
+"""
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import CONNECTION_SPEC, psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import (
+    KINDS,
+    described,
+    differences,
+)
+
+
+def main() -> None:
+    descriptions = {kind: {"type": "list", "elements": "dict", "default": []} for kind in KINDS}
+    module = AnsibleModule(
+        argument_spec={**CONNECTION_SPEC, **descriptions, "peer_password": {"type": "str", "no_log": True}},
+        supports_check_mode=True,
+    )
+    if psycopg2 is None:
+        module.fail_json(msg=missing_required_lib("psycopg2"))
+    params = module.params
+    login = {option: params[option] for option in CONNECTION_SPEC}
+
+    def work() -> dict[str, object]:
+        stated = [
+            described(kind, options, login, params["peer_password"])
+            for name, kind in KINDS.items()
+            for options in params[name]
+        ]
+        return {"changed": False, "differences": differences(stated)}
+
+    finish(module, work)
+
+
+if __name__ == "__main__":
+    main()

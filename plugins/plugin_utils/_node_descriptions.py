@@ -1,0 +1,128 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""What a node of a mesh publishes, numbers and subscribes to, as the options of the modules that make it so."""
+
+from __future__ import annotations
+
+import re
+import typing as t
+
+Mapping = t.Mapping[str, t.Any]
+Options = dict[str, t.Any]
+
+# Keys of a database's entry that are options of pg_publication of the same name.
+_PUBLICATION_OPTIONS = ("tables", "tables_in_schema", "operations", "publish_via_partition_root", "replica_identity_missing")
+
+
+def publication_name(database: Mapping) -> str:
+    """The publication of a database: as stated, or named after it."""
+    return database.get("publication") or f"pub_{database['name']}"
+
+
+def slot_suffixes(databases: t.Sequence[Mapping]) -> dict[str, str]:
+    """What the slots of each database end with. Names are unique on a whole server: the first database has the plain one."""
+    derived = {
+        database["name"]: "_" + re.sub("[^a-z0-9_]", "_", database["name"].lower()) if index else ""
+        for index, database in enumerate(databases)
+    }
+    return {database["name"]: database.get("slot_suffix", derived[database["name"]]) for database in databases}
+
+
+def publications(databases: t.Sequence[Mapping], replica_identity_missing: str) -> list[Options]:
+    """The options of pg_publication for each database: all its tables, or those that its entry names."""
+    return [
+        {
+            "login_db": database["name"],
+            "name": publication_name(database),
+            "all_tables": "tables" not in database and "tables_in_schema" not in database,
+            "replica_identity_missing": replica_identity_missing,
+            **{key: database[key] for key in _PUBLICATION_OPTIONS if key in database},
+        }
+        for database in databases
+    ]
+
+
+def sequences(databases: t.Sequence[Mapping], node_id: int, max_nodes: int, warn_below_percent: float) -> list[Options]:
+    """The options of pg_sequence_mm for each database."""
+    return [
+        {
+            "login_db": database["name"],
+            "node_id": node_id,
+            "max_nodes": max_nodes,
+            "warn_below_percent": warn_below_percent,
+        }
+        for database in databases
+    ]
+
+
+def subscriptions(
+    databases: t.Sequence[Mapping],
+    peers: t.Sequence[Mapping],
+    *,
+    node_id: int,
+    seed: str,
+    user: str,
+    tls_directory: str,
+    suffixes: t.Mapping[str, str],
+    options: Mapping,
+) -> list[Options]:
+    """The options of pg_subscription_mm for each peer and database, without the password.
+
+    The rows of the node ``seed`` are copied, once; from the others come those that are written from now on. ``options`` are the
+    same for all.
+    """
+    return [
+        {
+            "login_db": database["name"],
+            "name": f"sub_from_{peer['name']}",
+            "slot_name": f"slot_{peer['node_id']}_to_{node_id}{suffixes[database['name']]}",
+            "publications": [publication_name(database)],
+            "copy_data": peer["name"] == seed,
+            "peer": {
+                "host": peer["address"],
+                "port": peer["port"],
+                "user": user,
+                "ssl_mode": "verify-full",
+                "ca_cert": f"{tls_directory}/ca.crt",
+                "ssl_cert": f"{tls_directory}/{user}.crt",
+                "ssl_key": f"{tls_directory}/{user}.key",
+            },
+            **options,
+        }
+        for peer in peers
+        for database in databases
+    ]
+
+
+def node_descriptions(
+    databases: t.Sequence[Mapping],
+    peers: t.Sequence[Mapping],
+    *,
+    node_id: int,
+    max_nodes: int,
+    seed: str,
+    user: str,
+    tls_directory: str,
+    replica_identity_missing: str,
+    warn_below_percent: float,
+    subscription: Mapping,
+) -> dict[str, list[Options]]:
+    """All three: publications, sequences and subscriptions."""
+    return {
+        "publications": publications(databases, replica_identity_missing),
+        "sequences": sequences(databases, int(node_id), int(max_nodes), float(warn_below_percent)),
+        "subscriptions": subscriptions(
+            databases,
+            peers,
+            node_id=int(node_id),
+            seed=seed,
+            user=user,
+            tls_directory=tls_directory,
+            suffixes=slot_suffixes(databases),
+            options=subscription,
+        ),
+    }

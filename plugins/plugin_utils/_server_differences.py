@@ -1,0 +1,187 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""What of a server's roles, databases, schema files and privileges is not as role postgresql was asked to make it.
+
+``server`` is what ``roles/postgresql/files/server.sql`` and ``database.sql`` print, as one mapping. It is empty while no server
+answers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._scram import DEFAULT_ITERATIONS, scram_sha_256
+
+Mapping = t.Mapping[str, t.Any]
+
+# The types of privileges whose state is read; entries of other types are set by every run.
+PRIVILEGE_TYPES = ("database", "schema", "table", "sequence", "default_privs")
+DEFAULT_FLAGS = {
+    "SUPERUSER": False,
+    "CREATEROLE": False,
+    "CREATEDB": False,
+    "INHERIT": True,
+    "LOGIN": True,
+    "REPLICATION": False,
+    "BYPASSRLS": False,
+}
+
+
+def roles_differing(roles: t.Sequence[Mapping], server: Mapping) -> list[dict[str, t.Any]]:
+    """The roles that differ, each with what differs: absent, attributes, password (booleans), and what to join and leave."""
+    states = (_role_state(role, server) for role in roles)
+    return [state for state in states if any(state[key] for key in ("absent", "attributes", "password", "join", "leave"))]
+
+
+def _role_state(role: Mapping, server: Mapping) -> dict[str, t.Any]:
+    there = (server.get("roles") or {}).get(role["name"]) or {}
+    present = role.get("state", "present") == "present"
+    flags = _flags(role)
+    attributes = present and (
+        not there
+        or dict(there["flags"]) != flags
+        or not there["expires_as_wanted"]
+        or there["connection_limit"] != int(role.get("connection_limit", -1))
+        or ("comment" in role and (there.get("comment") or "") != role["comment"])
+    )
+    member_of = list(there.get("member_of") or [])
+    wanted = list(role.get("member_of") or [])
+    return {
+        "name": role["name"],
+        "absent": bool(there) and not present,
+        "attributes": attributes,
+        "flags": flags,
+        "password": present and "password" in role and "passwords" in server and _password_differs(role, server),
+        "join": [group for group in wanted if group not in member_of] if present else [],
+        "leave": [group for group in member_of if group not in wanted] if present and there and "member_of" in role else [],
+    }
+
+
+def _flags(role: Mapping) -> dict[str, bool]:
+    flags = dict(DEFAULT_FLAGS)
+    for flag in role.get("flags") or []:
+        flags[flag.upper().removeprefix("NO")] = not flag.upper().startswith("NO")
+    return flags
+
+
+def _password_differs(role: Mapping, server: Mapping) -> bool:
+    there = (server["passwords"] or {}).get(role["name"]) or {}
+    if role["password"] == "":
+        return bool(there)
+    verifier = scram_sha_256(str(role["password"]), there.get("salt"), int(there.get("iterations") or DEFAULT_ITERATIONS))
+    return there.get("digest", "") != hashlib.sha256(verifier.encode()).hexdigest()
+
+
+def databases_differing(databases: t.Sequence[Mapping], server: Mapping) -> list[Mapping]:
+    """The entries of ``postgresql_databases`` whose database is not there or not as described."""
+    return [database for database in databases if _database_differs(database, server)]
+
+
+def _database_differs(database: Mapping, server: Mapping) -> bool:
+    there = (server.get("databases") or {}).get(database["name"])
+    if not there:
+        return True
+    contents = (server.get("contents") or {}).get(database["name"]) or {}
+    return (
+        ("owner" in database and there["owner"] != database["owner"])
+        or there["connection_limit"] != int(database.get("connection_limit", -1))
+        or ("comment" in database and (there.get("comment") or "") != database["comment"])
+        or bool(set(database.get("extensions") or []) - set(contents.get("extensions") or []))
+    )
+
+
+def schema_files(files: t.Sequence[Mapping], server: Mapping) -> list[dict[str, t.Any]]:
+    """Every schema file with its digest, when it was applied ('' for not yet), and whether it has changed since."""
+    return [_schema_file(file, server) for file in files]
+
+
+def _schema_file(file: Mapping, server: Mapping) -> dict[str, t.Any]:
+    path = os.path.expanduser(file["path"])
+    name = file.get("name") or os.path.basename(path)
+    contents = (server.get("contents") or {}).get(file["database"]) or {}
+    applied = (contents.get("schema_files") or {}).get(name) or {}
+    with open(path, "rb") as content:
+        sha256 = hashlib.sha256(content.read()).hexdigest()
+    return {
+        "name": name,
+        "path": path,
+        "database": file["database"],
+        "role": file.get("role") or "",
+        "sha256": sha256,
+        "on_change": file.get("on_change") or "fail",
+        "applied": applied.get("applied") or "",
+        "changed": bool(applied) and applied["sha256"] != sha256,
+    }
+
+
+def schema_files_due(files: t.Sequence[Mapping]) -> list[Mapping]:
+    """Those not applied yet, and those that changed and may be applied again."""
+    return [file for file in files if not file["applied"]] + [
+        file for file in files if file["applied"] and file["changed"] and file["on_change"] == "apply"
+    ]
+
+
+def privileges_wanted(privileges: t.Sequence[Mapping]) -> list[dict[str, t.Any]]:
+    """The entries whose state can be read, complete, each with its place in the list, as ``privileges.sql`` takes them."""
+    entries = []
+    for index, entry in enumerate(privileges):
+        kind = entry.get("type", "table")
+        if kind in PRIVILEGE_TYPES:
+            entries.append(
+                {
+                    "schema": "public" if kind in ("table", "sequence") else None,
+                    **entry,
+                    "index": index,
+                    "type": kind,
+                    "objs": entry.get("objs"),
+                    "privs": entry.get("privs", []),
+                    "roles": entry["roles"],
+                }
+            )
+    return entries
+
+
+def privileges_differing(privileges: t.Sequence[Mapping], server: Mapping) -> list[Mapping]:
+    """The entries that are not as the server has it, and those whose state is not read."""
+    different = {index for contents in _contents(server) for index in contents["privileges"]["different"]}
+    return [
+        entry for index, entry in enumerate(privileges) if index in different or entry.get("type", "table") not in PRIVILEGE_TYPES
+    ]
+
+
+def privileges_surplus(server: Mapping) -> list[dict[str, t.Any]]:
+    """What roles hold beyond the entries that name them, each with its database."""
+    return [
+        {**entry, "database": name}
+        for name, contents in (server.get("contents") or {}).items()
+        for entry in contents["privileges"]["surplus"]
+    ]
+
+
+def privileges_unknown(server: Mapping) -> list[t.Any]:
+    """The places of the entries that name an object or a role that is not there."""
+    return [index for contents in _contents(server) for index in contents["privileges"]["unknown"]]
+
+
+def _contents(server: Mapping) -> t.Iterable[Mapping]:
+    return (server.get("contents") or {}).values()
+
+
+def server_differences(wanted: Mapping, server: Mapping) -> dict[str, t.Any]:
+    """All of the above at once. ``wanted`` has the lists roles, databases, schema_files and privileges of role postgresql."""
+    files = schema_files(wanted["schema_files"], server)
+    return {
+        "roles": roles_differing(wanted["roles"], server),
+        "databases": databases_differing(wanted["databases"], server),
+        "schema_files": files,
+        "schema_files_due": schema_files_due(files),
+        "privileges": privileges_differing(wanted["privileges"], server),
+        "privileges_surplus": privileges_surplus(server),
+        "privileges_unknown": privileges_unknown(server),
+    }

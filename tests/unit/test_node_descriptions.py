@@ -1,0 +1,80 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node publishes, numbers and subscribes to."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import KINDS, described
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
+    node_descriptions,
+    slot_suffixes,
+)
+
+DATABASES = [{"name": "imdb", "publication": "pub_films"}, {"name": "My-Shop", "tables": ["public.t"], "operations": ["insert"]}]
+PEERS = [
+    {"name": "pg1", "node_id": 1, "address": "192.0.2.1", "port": 5432},
+    {"name": "pg3", "node_id": 3, "address": "192.0.2.3", "port": 5433},
+]
+
+
+def node(**changes: t.Any) -> dict[str, list[dict[str, t.Any]]]:
+    arguments: dict[str, t.Any] = {
+        "node_id": 2,
+        "max_nodes": 8,
+        "seed": "pg1",
+        "user": "replicator",
+        "tls_directory": "/tls",
+        "replica_identity_missing": "fail",
+        "warn_below_percent": 10,
+        "subscription": {"owner": "subscription_owner", "streaming": "parallel"},
+    }
+    return node_descriptions(DATABASES, PEERS, **{**arguments, **changes})
+
+
+def test_publications_cover_all_tables_unless_some_are_named() -> None:
+    imdb, shop = node()["publications"]
+    assert (imdb["name"], imdb["all_tables"]) == ("pub_films", True)
+    assert (shop["name"], shop["all_tables"]) == ("pub_My-Shop", False)
+    assert (shop["tables"], shop["operations"]) == (["public.t"], ["insert"])
+
+
+def test_a_database_can_decide_otherwise_about_tables_without_a_key() -> None:
+    databases = [{"name": "a", "replica_identity_missing": "warn"}]
+    (publication,) = node_descriptions(
+        databases, [], node_id=1, max_nodes=8, seed="x", user="r", tls_directory="/", replica_identity_missing="fail",
+        warn_below_percent=1, subscription={},
+    )["publications"]
+    assert publication["replica_identity_missing"] == "warn"
+
+
+def test_one_subscription_for_each_peer_and_database_and_only_the_seed_s_rows_are_copied() -> None:
+    found = [(s["login_db"], s["name"], s["slot_name"], s["copy_data"]) for s in node()["subscriptions"]]
+    assert found == [
+        ("imdb", "sub_from_pg1", "slot_1_to_2", True),
+        ("My-Shop", "sub_from_pg1", "slot_1_to_2_my_shop", True),
+        ("imdb", "sub_from_pg3", "slot_3_to_2", False),
+        ("My-Shop", "sub_from_pg3", "slot_3_to_2_my_shop", False),
+    ]
+
+
+def test_the_peer_is_verified_and_its_password_is_not_part_of_the_description() -> None:
+    peer = node()["subscriptions"][2]["peer"]
+    assert (peer["host"], peer["port"], peer["ssl_mode"], peer["ca_cert"]) == ("192.0.2.3", 5433, "verify-full", "/tls/ca.crt")
+    assert "password" not in peer
+
+
+def test_suffixes_can_be_stated() -> None:
+    assert slot_suffixes([{"name": "a"}, {"name": "b", "slot_suffix": "_x"}, {"name": "c", "slot_suffix": ""}]) == {
+        "a": "",
+        "b": "_x",
+        "c": "",
+    }
+
+
+def test_the_modules_take_every_description() -> None:
+    for kind, descriptions in node().items():
+        for options in descriptions:
+            assert described(KINDS[kind], options, {"login_port": 5433}, "secret").params["login_port"] == 5433
