@@ -12,7 +12,11 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
 
-_IS_THERE = "SELECT to_regclass('multimaster.conflict_summary') IS NOT NULL"
+# Its rows are the tables' rows, so not everybody may count them.
+_IS_THERE = """
+SELECT to_regclass('multimaster.conflict_summary') IS NOT NULL
+   AND has_table_privilege('multimaster.conflict_summary', 'select') AND has_table_privilege('multimaster.conflict', 'select')
+"""
 _COUNTS = """
 SELECT table_schema AS schema, table_name AS table, kind, winner, count, last::text
 FROM multimaster.conflict_summary
@@ -22,7 +26,7 @@ FROM multimaster.conflict_summary
 def conflict_counts(connection: Connection) -> list[dict[str, t.Any]] | None:
     """Per table, kind and winner: how many conflicts are in the history, and when the last one was.
 
-    ``None`` where no table of the database has the policy.
+    ``None`` where no table of the database has the policy, or the role may not read the history.
     """
     if not connection.fetch_value(_IS_THERE):
         return None

@@ -55,7 +55,13 @@ class ConflictManager:
         self._selection = Selection.of(params)
         self._settings = None
         if params["policy"] == LAST_UPDATE_WINS:
-            self._settings = Settings(params["node_id"], params["history_days"], params["delete_window"])
+            self._settings = Settings(
+                params["node_id"],
+                params["history_days"],
+                params["delete_window"],
+                params["history_owner"],
+                tuple(params["history_readers"]),
+            )
 
     def read(self) -> State:
         return read(self._connection, self._selection.names, self._selection.schemas or ())

@@ -26,6 +26,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     VIEWS,
     Settings,
     create_history,
+    give_history,
     shared_functions,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import Trigger
@@ -115,6 +116,13 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
             ),
             compose("ALTER TABLE {} ENABLE REPLICA TRIGGER {}", (SCHEMA, HISTORY), GUARD_TRIGGER),
         ]
+    owners = sorted(set(shared.owners)) if HISTORY in shared.relations and len(shared.owners) == 2 else ["absent"]
+    if settings.history_owner and differences.add("history_owner", settings.history_owner, ", ".join(owners)):
+        commands += give_history(settings.history_owner)
+    missing = [role for role in settings.history_readers if role not in shared.readers]
+    if missing:
+        differences.add("history_readers", sorted({*shared.readers, *missing}), sorted(shared.readers))
+        commands += [compose("GRANT SELECT ON {} TO {}", (SCHEMA, HISTORY), role) for role in missing]
     for name, definition in VIEWS.items():
         if differences.add(f"view {SCHEMA}.{name}", "present", "present" if name in shared.relations else "absent"):
             commands.append(sql.SQL(definition.strip()))

@@ -108,6 +108,7 @@ LEFT JOIN LATERAL (
                FILTER (WHERE g.tgname = ANY (%(triggers)s)) AS triggers,
            bool_or(g.tgenabled IN ('R', 'A') AND g.tgtype & 7 = 7 AND g.tgname <> ALL (%(triggers)s)) AS has_insert_triggers,
            array_agg(g.tgname::text) FILTER (WHERE g.tgname < %(triggers_first)s COLLATE "C" AND g.tgenabled IN ('R', 'A')
+                                             AND g.tgname <> ALL (%(triggers)s)
                                              AND g.tgtype & 3 = 3) AS before_ours
     FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
     WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0) t ON true
@@ -129,7 +130,13 @@ SELECT n.oid IS NOT NULL AS schema,
         WHERE a.attrelid = to_regclass(%(history)s) AND a.attnum > 0 AND NOT a.attisdropped) AS history_columns,
        (SELECT g.tgenabled FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
         WHERE g.tgrelid = to_regclass(%(history)s) AND g.tgname = 'multimaster_guard' AND g.tgtype = 31
-          AND f.proname = 'guard' AND f.pronamespace = n.oid) AS guard
+          AND f.proname = 'guard' AND f.pronamespace = n.oid) AS guard,
+       ARRAY(SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c WHERE c.oid = to_regclass(%(history)s)
+             UNION ALL
+             SELECT pg_get_userbyid(f.proowner) FROM pg_proc f
+             WHERE f.pronamespace = n.oid AND f.proname = 'record_conflict') AS owners,
+       ARRAY(SELECT pg_get_userbyid(a.grantee)::text FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
+             WHERE c.oid = to_regclass(%(history)s) AND a.privilege_type = 'SELECT') AS readers
 FROM (SELECT) one LEFT JOIN pg_namespace n ON n.nspname = %(schema)s
 """
 
@@ -235,6 +242,9 @@ class Shared:
     history_columns: tuple[str, ...] = ()
     guard: str | None = None
     known_schemas: frozenset[str] = frozenset()
+    # Of the history and of the function that writes to it.
+    owners: tuple[str, ...] = ()
+    readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -292,4 +302,6 @@ def _shared(row: dict[str, t.Any]) -> Shared:
         tuple(row["history_columns"] or ()),
         row["guard"],
         frozenset(row["schemas"] or ()),
+        tuple(row["owners"]),
+        tuple(row["readers"]),
     )

@@ -171,6 +171,9 @@ class Settings:
     node_id: int
     history_days: int
     delete_window: int
+    # Empty: whoever made it keeps it.
+    history_owner: str = ""
+    history_readers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,9 @@ class Function:
         )
 
 
+RECORD_ARGUMENTS = "oid, text[], text[], text, text, jsonb, jsonb, bigint, bigint"
+
+
 def shared_functions(settings: Settings) -> list[Function]:
     """The functions that all tables of a database share, in the order in which they can be created."""
     values = {
@@ -228,7 +234,7 @@ def shared_functions(settings: Settings) -> list[Function]:
         Function(
             "record_conflict",
             _RECORD.format(**values),
-            "oid, text[], text[], text, text, jsonb, jsonb, bigint, bigint",
+            RECORD_ARGUMENTS,
             "void",
             definer=True,
         ),
@@ -251,6 +257,14 @@ def create_history() -> sql.Composed:
     """The table of what was lost. The node is part of the key, so that no node's entries can meet another's."""
     columns = ", ".join(f"{name} {definition}" for name, definition in HISTORY_COLUMNS.items())
     return compose("CREATE TABLE {} ({}, PRIMARY KEY (node, id))", (SCHEMA, HISTORY), sql.SQL(columns))
+
+
+def give_history(owner: str) -> list[sql.Composed]:
+    """The history, and what writes to it with its owner's rights, belong to one role: no other can lend itself those."""
+    return [
+        compose("ALTER TABLE {} OWNER TO {}", (SCHEMA, HISTORY), owner),
+        compose("ALTER FUNCTION {}({}) OWNER TO {}", (SCHEMA, "record_conflict"), sql.SQL(RECORD_ARGUMENTS), owner),
+    ]
 
 
 SUMMARY_VIEW = "CREATE OR REPLACE VIEW multimaster.conflict_summary AS SELECT * FROM multimaster.summarize_conflicts()"

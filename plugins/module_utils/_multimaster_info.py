@@ -50,6 +50,7 @@ def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[st
         "subscriptions": subscriptions,
         "workers": [worker for worker in workers if worker["database"] in databases],
         "publications": [row for _name, each in sorted(databases.items()) for row in each.publications],
+        "conflicts": [{"database": name, **row} for name, each in sorted(databases.items()) for row in each.conflicts],
         "origins": origins,
     }
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_history import conflict_counts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
 
 # Those that decide whether and how the node replicates.
@@ -137,6 +138,7 @@ class DatabaseAnswers(t.NamedTuple):
     unready: list[dict[str, t.Any]]
     counts: list[dict[str, t.Any]]
     publications: list[dict[str, t.Any]]
+    conflicts: list[dict[str, t.Any]] = []
 
 
 def read_server(connection: Connection) -> Answers:
@@ -159,4 +161,9 @@ def read_server(connection: Connection) -> Answers:
 
 
 def read_database(connection: Connection) -> DatabaseAnswers:
-    return DatabaseAnswers(connection.fetch(_TABLES), connection.fetch(_COUNTS), connection.fetch(_PUBLICATIONS))
+    return DatabaseAnswers(
+        connection.fetch(_TABLES),
+        connection.fetch(_COUNTS),
+        connection.fetch(_PUBLICATIONS),
+        conflict_counts(connection) or [],
+    )

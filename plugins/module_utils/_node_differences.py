@@ -4,7 +4,7 @@
 
 # This module_utils file is private to the collection.
 
-"""Publications, sequences and subscriptions of a node compared with their descriptions, side by side in one task."""
+"""Publications, conflict policies, sequences and subscriptions of a node compared with their descriptions, in one task."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _specs
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_manager import ConflictManager
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import (
     CONNECTION_SPEC,
     Connection,
@@ -36,8 +37,9 @@ class Kind:
 
     module: str
     spec: dict[str, dict[str, t.Any]]
-    required_if: list[t.Any]
     compare: t.Callable[[Description], Plan]
+    required_if: t.Sequence[t.Any] = ()
+    mutually_exclusive: t.Sequence[t.Any] = ()
 
 
 @dataclass
@@ -56,22 +58,18 @@ class Description:
         return Connection(login_parameters(self.params), self.warn)
 
 
-def _publication(description: Description) -> Plan:
-    connection = description.connect()
-    try:
-        manager = PublicationManager(description.params, connection)
-        return manager.plan(manager.read())
-    finally:
-        connection.close()
+def _by(manager: t.Callable[[dict[str, t.Any], Connection], t.Any]) -> t.Callable[[Description], Plan]:
+    """A comparison by a manager that needs its options and the node's connection only."""
 
+    def compare(description: Description) -> Plan:
+        connection = description.connect()
+        try:
+            this = manager(description.params, connection)
+            return this.plan(this.read())
+        finally:
+            connection.close()
 
-def _sequences(description: Description) -> Plan:
-    connection = description.connect()
-    try:
-        manager = SequenceManager(description.params, connection)
-        return manager.plan(manager.read())
-    finally:
-        connection.close()
+    return compare
 
 
 def _subscription(description: Description) -> Plan:
@@ -92,10 +90,17 @@ def _subscription(description: Description) -> Plan:
 
 
 KINDS: dict[str, Kind] = {
-    "publications": Kind("pg_publication", _specs.PUBLICATION_SPEC, [], _publication),
-    "sequences": Kind("pg_sequence_mm", _specs.SEQUENCE_SPEC, _specs.SEQUENCE_REQUIRED_IF, _sequences),
+    "publications": Kind("pg_publication", _specs.PUBLICATION_SPEC, _by(PublicationManager)),
+    "conflict_policies": Kind(
+        "pg_conflict_policy",
+        _specs.CONFLICT_POLICY_SPEC,
+        _by(ConflictManager),
+        _specs.CONFLICT_POLICY_REQUIRED_IF,
+        _specs.CONFLICT_POLICY_EXCLUSIVE,
+    ),
+    "sequences": Kind("pg_sequence_mm", _specs.SEQUENCE_SPEC, _by(SequenceManager), _specs.SEQUENCE_REQUIRED_IF),
     "subscriptions": Kind(
-        "pg_subscription_mm", _specs.SUBSCRIPTION_SPEC, _specs.SUBSCRIPTION_REQUIRED_IF, _subscription
+        "pg_subscription_mm", _specs.SUBSCRIPTION_SPEC, _subscription, _specs.SUBSCRIPTION_REQUIRED_IF
     ),
 }
 
@@ -105,7 +110,9 @@ def described(kind: Kind, options: dict[str, t.Any], login: dict[str, t.Any], pe
     stated = {**{key: value for key, value in login.items() if value is not None}, **options}
     if peer_password and "peer" in options:
         stated["peer"] = {**options["peer"], "password": peer_password}
-    checked = ArgumentSpecValidator({**CONNECTION_SPEC, **kind.spec}, required_if=kind.required_if).validate(stated)
+    checked = ArgumentSpecValidator(
+        {**CONNECTION_SPEC, **kind.spec}, required_if=kind.required_if, mutually_exclusive=kind.mutually_exclusive
+    ).validate(stated)
     if checked.error_messages:
         raise MultimasterError(f"A description for {kind.module} is wrong: {'. '.join(checked.error_messages)}.")
     return Description(kind, checked.validated_parameters)

@@ -4,7 +4,7 @@
 
 # This module_utils file is private to the collection.
 
-"""What pg_publication, pg_sequence_mm and pg_subscription_mm take, for them and for what compares all three at once."""
+"""What the modules for a node's replication take, for them and for what compares all of it at once."""
 
 from __future__ import annotations
 
@@ -81,3 +81,19 @@ SUBSCRIPTION_SPEC: dict[str, dict[str, t.Any]] = {
     "slot_timeout": {"type": "int", "default": 30},
 }
 SUBSCRIPTION_REQUIRED_IF = [("state", "present", ("publications", "owner"))]
+
+CONFLICT_POLICY_SPEC: dict[str, dict[str, t.Any]] = {
+    "policy": {"type": "str", "choices": ["last_update_wins", "error"], "required": True},
+    "node_id": {"type": "int"},
+    "tables": {"type": "list", "elements": "str"},
+    "schemas": {"type": "list", "elements": "str"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
+    "history_days": {"type": "int", "default": 30},
+    "history_owner": {"type": "str", "default": ""},
+    "history_readers": {"type": "list", "elements": "str", "default": []},
+    "delete_window": {"type": "int", "default": 3600},
+    "lock_timeout": {"type": "float", "default": 30},
+    "drain_timeout": {"type": "float", "default": 30},
+}
+CONFLICT_POLICY_REQUIRED_IF = [("policy", "last_update_wins", ("node_id",))]
+CONFLICT_POLICY_EXCLUSIVE = [("tables", "schemas")]

@@ -65,6 +65,22 @@ options:
         hundred at a time, when further conflicts are recorded.
     type: int
     default: 30
+  history_owner:
+    description:
+      - The role that owns the history, and with whose rights it is written.
+      - The history is part of a publication of all tables, though nothing of it is ever replicated. The owner of the
+        subscriptions must be able to act as its owner, and should not be a superuser. The subscriptions' owner itself is a
+        good choice.
+      - By default it belongs to O(login_user).
+    type: str
+    default: ''
+  history_readers:
+    description:
+      - Roles that may read the history. With a publication of all tables the role as which the peers connect must be able to,
+        since a new subscription reads every table, and keeps nothing of this one.
+    type: list
+    elements: str
+    default: []
   delete_window:
     description:
       - A delete arrives without the version that it deleted. So that none is missed, every delete of a row which this node
@@ -179,24 +195,19 @@ counts:
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_manager import ConflictManager
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+    CONFLICT_POLICY_EXCLUSIVE,
+    CONFLICT_POLICY_REQUIRED_IF,
+    CONFLICT_POLICY_SPEC,
+)
 
 
 def main() -> None:
     run_module(
         lambda module, connection: ConflictManager(module.params, connection),
-        {
-            "policy": {"type": "str", "choices": ["last_update_wins", "error"], "required": True},
-            "node_id": {"type": "int"},
-            "tables": {"type": "list", "elements": "str"},
-            "schemas": {"type": "list", "elements": "str"},
-            "exclude": {"type": "list", "elements": "str", "default": []},
-            "history_days": {"type": "int", "default": 30},
-            "delete_window": {"type": "int", "default": 3600},
-            "lock_timeout": {"type": "float", "default": 30},
-            "drain_timeout": {"type": "float", "default": 30},
-        },
-        required_if=[("policy", "last_update_wins", ["node_id"])],
-        mutually_exclusive=[("tables", "schemas")],
+        CONFLICT_POLICY_SPEC,
+        required_if=CONFLICT_POLICY_REQUIRED_IF,
+        mutually_exclusive=CONFLICT_POLICY_EXCLUSIVE,
     )
 
 

@@ -170,6 +170,15 @@ publications:
   type: list
   elements: dict
   sample: [{database: imdb, name: pub_imdb, all_tables: true, tables: 12}]
+conflicts:
+  description:
+    - How many conflicts there were, by table, kind and winner, in the history that
+      M(multimaster.postgresql.pg_conflict_policy) keeps on this node. Where both nodes had the row, both have the conflict.
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {database: imdb, schema: public, table: titles, kind: update_update, winner: local, count: 3, last: '2026-01-01 00:00:00+00'}
 origins:
   description: The replication origins of the server, with their positions where the role may read them.
   returned: success

@@ -11,11 +11,12 @@ module: pg_node_differences
 short_description: What of a node's replication differs from its description
 version_added: 0.1.0
 description:
-  - Compares publications, sequences and subscriptions of a node with their descriptions, all at once, and changes nothing.
+  - Compares publications, conflict policies, sequences and subscriptions of a node with their descriptions, all at once, and
+    changes nothing.
     Where nothing differs, one task so takes the place of one for each publication, database and subscription.
   - What it finds to differ, or cannot compare, is left to the modules M(multimaster.postgresql.pg_publication),
-    M(multimaster.postgresql.pg_sequence_mm) and M(multimaster.postgresql.pg_subscription_mm) with the same options.
-    They repair it, or fail with the reason.
+    M(multimaster.postgresql.pg_conflict_policy), M(multimaster.postgresql.pg_sequence_mm) and
+    M(multimaster.postgresql.pg_subscription_mm) with the same options. They repair it, or fail with the reason.
 extends_documentation_fragment:
   - multimaster.postgresql.attributes.info
   - multimaster.postgresql.connection
@@ -24,6 +25,12 @@ options:
     description:
       - Descriptions of publications. Each takes the options of M(multimaster.postgresql.pg_publication).
       - Connection options that a description does not state are those of this task.
+    type: list
+    elements: dict
+    default: []
+  conflict_policies:
+    description:
+      - Descriptions of conflict policies. Each takes the options of M(multimaster.postgresql.pg_conflict_policy).
     type: list
     elements: dict
     default: []
@@ -44,6 +51,7 @@ options:
     type: str
 seealso:
   - module: multimaster.postgresql.pg_publication
+  - module: multimaster.postgresql.pg_conflict_policy
   - module: multimaster.postgresql.pg_sequence_mm
   - module: multimaster.postgresql.pg_subscription_mm
 author:

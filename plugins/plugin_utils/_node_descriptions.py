@@ -14,6 +14,7 @@ import typing as t
 Mapping = t.Mapping[str, t.Any]
 Options = dict[str, t.Any]
 
+LAST_UPDATE_WINS, ERROR = CONFLICT_POLICIES = ("last_update_wins", "error")
 # Keys of a database's entry that are options of pg_publication of the same name.
 _PUBLICATION_OPTIONS = ("tables", "tables_in_schema", "operations", "publish_via_partition_root", "replica_identity_missing")
 
@@ -44,6 +45,25 @@ def publications(databases: t.Sequence[Mapping], replica_identity_missing: str) 
         }
         for database in databases
     ]
+
+
+def conflict_policies(databases: t.Sequence[Mapping], node_id: int, policy: str, settings: Mapping) -> list[Options]:
+    """The options of pg_conflict_policy: once for each database and policy that it has.
+
+    ``policy`` is for databases that state none. ``settings`` are options of LAST_UPDATE_WINS, the same for all.
+    """
+    found = []
+    for database in databases:
+        base = database.get("conflict_policy", policy)
+        other = next(each for each in CONFLICT_POLICIES if each != base)
+        by_table = database.get("conflict_policy_tables") or {}
+        exceptions = [table for table, each in by_table.items() if each == other]
+        for each, tables in ((base, {"exclude": exceptions}), (other, {"tables": exceptions})):
+            # What pg_conflict_policy excludes from LAST_UPDATE_WINS has PostgreSQL's own behaviour already.
+            if each == base or (exceptions and each == LAST_UPDATE_WINS):
+                more = {"node_id": node_id, **settings} if each == LAST_UPDATE_WINS else {}
+                found.append({"login_db": database["name"], "policy": each, **tables, **more})
+    return found
 
 
 def sequences(databases: t.Sequence[Mapping], node_id: int, max_nodes: int, warn_below_percent: float) -> list[Options]:
@@ -109,11 +129,14 @@ def node_descriptions(
     tls_directory: str,
     replica_identity_missing: str,
     warn_below_percent: float,
+    conflict_policy: str,
+    conflict_settings: Mapping,
     subscription: Mapping,
 ) -> dict[str, list[Options]]:
-    """All three: publications, sequences and subscriptions."""
+    """All of them: publications, conflict policies, sequences and subscriptions."""
     return {
         "publications": publications(databases, replica_identity_missing),
+        "conflict_policies": conflict_policies(databases, int(node_id), conflict_policy, conflict_settings),
         "sequences": sequences(databases, int(node_id), int(max_nodes), float(warn_below_percent)),
         "subscriptions": subscriptions(
             databases,

@@ -185,3 +185,27 @@ def test_a_transaction_that_ends_during_a_bulk_insert_ends_the_fast_path(ready: 
     assert len(ready.same()) == 301
     assert ready.apply_errors() == 0
     assert ready.history(ready.b, "kind, winner, key") == [("insert_insert", "local", {"id": 850})]
+
+
+def test_the_history_belongs_to_the_stated_role_and_is_counted(ready: Mesh, run_module: t.Callable[..., t.Any]) -> None:
+    roles = {"history_owner": "subscription_owner", "history_readers": ["replicator"]}
+    for node in ready.nodes:
+        given = ready.policy(node, **roles)
+        assert set(given["diff"]["after"]) == {"history_owner", "history_readers"}
+        assert ready.policy(node, **roles)["queries"] == []
+    ready.a.query("INSERT INTO t VALUES (1, 0, 'x')", db=ready.db)
+    ready.meet()
+    ready.pause()
+    for node in ready.nodes:
+        node.query(f"UPDATE t SET b = '{node.name}'", db=ready.db)
+    ready.go_on()
+    ready.same()
+    assert ready.apply_errors() == 0
+    for node in ready.nodes:
+        assert node.value("SELECT has_table_privilege('replicator', 'multimaster.conflict', 'select')", db=ready.db)
+        counted = run_module("pg_multimaster_info", ready.pair.login(node))["conflicts"]
+        assert [(each["table"], each["kind"], each["count"]) for each in counted] == [("t", "update_update", 1)]
+
+
+def test_setting_it_again_warns_of_no_trigger_of_its_own(ready: Mesh) -> None:
+    assert ready.policy(ready.a)["warnings"] == []

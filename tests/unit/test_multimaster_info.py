@@ -135,6 +135,13 @@ def test_the_lag_of_a_subscription(changes: dict[str, t.Any], lag: int | None, s
     assert (one["lag_bytes"], one["lag_seconds"]) == (lag, seconds)
 
 
+def test_lost_versions_are_counted_by_database() -> None:
+    lost = {"schema": "public", "table": "t", "kind": "update_update", "winner": "local", "count": 3, "last": None}
+    answers = Answers(NODE, [], [], [], [])
+    info = describe(answers, {"imdb": DatabaseAnswers([], [], [], [lost]), "shop": DatabaseAnswers([], [], [])})
+    assert info["conflicts"] == [{"database": "imdb", **lost}]
+
+
 def test_the_lag_of_a_slot() -> None:
     idle, busy, away = described(slots=[slot(), slot(0.25), slot(active=False)])["slots"]
     assert (idle["lag_seconds"], busy["lag_seconds"], away["lag_seconds"]) == (0.0, 0.25, None)

@@ -9,6 +9,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import KINDS, described
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
+    conflict_policies,
     node_descriptions,
     slot_suffixes,
 )
@@ -29,6 +30,8 @@ def node(**changes: t.Any) -> dict[str, list[dict[str, t.Any]]]:
         "tls_directory": "/tls",
         "replica_identity_missing": "fail",
         "warn_below_percent": 10,
+        "conflict_policy": "error",
+        "conflict_settings": {"history_days": 30},
         "subscription": {"owner": "subscription_owner", "streaming": "parallel"},
     }
     return node_descriptions(DATABASES, PEERS, **{**arguments, **changes})
@@ -45,7 +48,7 @@ def test_a_database_can_decide_otherwise_about_tables_without_a_key() -> None:
     databases = [{"name": "a", "replica_identity_missing": "warn"}]
     (publication,) = node_descriptions(
         databases, [], node_id=1, max_nodes=8, seed="x", user="r", tls_directory="/", replica_identity_missing="fail",
-        warn_below_percent=1, subscription={},
+        warn_below_percent=1, conflict_policy="error", conflict_settings={}, subscription={},
     )["publications"]
     assert publication["replica_identity_missing"] == "warn"
 
@@ -64,6 +67,28 @@ def test_the_peer_is_verified_and_its_password_is_not_part_of_the_description() 
     peer = node()["subscriptions"][2]["peer"]
     assert (peer["host"], peer["port"], peer["ssl_mode"], peer["ca_cert"]) == ("192.0.2.3", 5433, "verify-full", "/tls/ca.crt")
     assert "password" not in peer
+
+
+def policies(database: dict[str, t.Any], default: str = "error") -> list[tuple[str, t.Any, t.Any]]:
+    found = conflict_policies([{"name": "a", **database}], 2, default, {"history_days": 7})
+    return [(each["policy"], each.get("exclude"), each.get("tables")) for each in found]
+
+
+def test_a_database_has_the_stated_policy_or_the_default() -> None:
+    assert policies({}) == [("error", [], None)]
+    assert policies({}, "last_update_wins") == [("last_update_wins", [], None)]
+    assert policies({"conflict_policy": "last_update_wins"}) == [("last_update_wins", [], None)]
+
+
+def test_tables_can_have_the_other_policy() -> None:
+    tables = {"conflict_policy_tables": {"public.t": "error", "public.u": "last_update_wins"}}
+    assert policies(tables, "last_update_wins") == [("last_update_wins", ["public.t"], None)]
+    assert policies(tables) == [("error", ["public.u"], None), ("last_update_wins", None, ["public.u"])]
+
+
+def test_last_update_wins_knows_its_node_and_its_settings() -> None:
+    (policy,) = conflict_policies([{"name": "a"}], 2, "last_update_wins", {"history_days": 7})
+    assert (policy["node_id"], policy["history_days"]) == (2, 7)
 
 
 def test_suffixes_can_be_stated() -> None:

@@ -1,0 +1,31 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The last of all: destroy.yml takes everything away, and only when it is meant."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from mesh import Node, run_playbook
+
+pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME") != "default", reason="once is enough")
+
+
+def test_without_the_confirmation_nothing_happens(nodes: list[Node]) -> None:
+    run = run_playbook("destroy", expect_success=False)
+    assert run.returncode != 0
+    assert "Nothing was changed" in run.output
+    assert run.changed() == 0
+    assert nodes[0].value("SELECT 1") == 1
+
+
+def test_with_the_confirmation_nothing_is_left(nodes: list[Node]) -> None:
+    run_playbook("destroy", "-e", 'destroy_confirm="all data"')
+    for node in nodes:
+        host = node.host()
+        for path in ("/etc/postgresql", "/var/lib/postgresql", "/usr/lib/postgresql", "/etc/multimaster"):
+            assert not host.file(path).exists or host.file(path).listdir() == []
+        assert host.run("pgrep -x postgres").rc != 0
+    assert run_playbook("destroy", "-e", 'destroy_confirm="all data"').changed() == 0
