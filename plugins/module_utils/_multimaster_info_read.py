@@ -138,7 +138,7 @@ class DatabaseAnswers(t.NamedTuple):
     unready: list[dict[str, t.Any]]
     counts: list[dict[str, t.Any]]
     publications: list[dict[str, t.Any]]
-    conflicts: list[dict[str, t.Any]] = []
+    conflicts: t.Sequence[dict[str, t.Any]] = ()
 
 
 def read_server(connection: Connection) -> Answers:
@@ -165,5 +165,5 @@ def read_database(connection: Connection) -> DatabaseAnswers:
         connection.fetch(_TABLES),
         connection.fetch(_COUNTS),
         connection.fetch(_PUBLICATIONS),
-        conflict_counts(connection) or [],
+        conflict_counts(connection) or (),
     )

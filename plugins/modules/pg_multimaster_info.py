@@ -178,7 +178,7 @@ conflicts:
   type: list
   elements: dict
   sample:
-    - {database: imdb, schema: public, table: titles, kind: update_update, winner: local, count: 3, last: '2026-01-01 00:00:00+00'}
+    - {database: imdb, schema: public, table: titles, kind: update_update, winner: local, count: 3, last: '2026-01-01 00:00+00'}
 origins:
   description: The replication origins of the server, with their positions where the role may read them.
   returned: success
