@@ -10,10 +10,11 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
     node_descriptions,
+    node_pairs,
     slot_suffixes,
 )
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"node_descriptions": node_descriptions, "slot_suffixes": slot_suffixes}
+        return {"node_descriptions": node_descriptions, "node_pairs": node_pairs, "slot_suffixes": slot_suffixes}

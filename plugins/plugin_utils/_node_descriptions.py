@@ -102,18 +102,43 @@ def subscriptions(
             "slot_name": f"slot_{peer['node_id']}_to_{node_id}{suffixes[database['name']]}",
             "publications": [publication_name(database)],
             "copy_data": peer["name"] == seed,
-            "peer": {
-                "host": peer["address"],
-                "port": peer["port"],
-                "user": user,
-                "ssl_mode": "verify-full",
-                "ca_cert": f"{tls_directory}/ca.crt",
-                "ssl_cert": f"{tls_directory}/{user}.crt",
-                "ssl_key": f"{tls_directory}/{user}.key",
-            },
+            "peer": _peer(peer, user, tls_directory),
             **options,
         }
         for peer in peers
+        for database in databases
+    ]
+
+
+def _peer(peer: Mapping, user: str, tls_directory: str) -> Options:
+    return {
+        "host": peer["address"],
+        "port": peer["port"],
+        "user": user,
+        "ssl_mode": "verify-full",
+        "ca_cert": f"{tls_directory}/ca.crt",
+        "ssl_cert": f"{tls_directory}/{user}.crt",
+        "ssl_key": f"{tls_directory}/{user}.key",
+    }
+
+
+def node_pairs(
+    databases: t.Sequence[Mapping], nodes: t.Sequence[Mapping], name: str, *, user: str, tls_directory: str
+) -> list[Options]:
+    """The options of pg_node_equal for the node ``name`` with each of the others and each database, without the password."""
+    node = next(each for each in nodes if each["name"] == name)
+    suffixes = slot_suffixes(databases)
+    return [
+        {
+            "login_db": database["name"],
+            "login_port": node["port"],
+            "publications": [publication_name(database)],
+            "slot_here": f"slot_{node['node_id']}_to_{peer['node_id']}{suffixes[database['name']]}",
+            "slot_there": f"slot_{peer['node_id']}_to_{node['node_id']}{suffixes[database['name']]}",
+            "peer": _peer(peer, user, tls_directory),
+        }
+        for peer in nodes
+        if peer["name"] != name
         for database in databases
     ]
 

@@ -11,6 +11,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._node_diffe
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
     conflict_policies,
     node_descriptions,
+    node_pairs,
     slot_suffixes,
 )
 
@@ -89,6 +90,18 @@ def test_tables_can_have_the_other_policy() -> None:
 def test_last_update_wins_knows_its_node_and_its_settings() -> None:
     (policy,) = conflict_policies([{"name": "a"}], 2, "last_update_wins", {"history_days": 7})
     assert (policy["node_id"], policy["history_days"]) == (2, 7)
+
+
+def test_a_node_is_compared_with_each_other_in_each_database() -> None:
+    nodes = [*PEERS, {"name": "pg2", "node_id": 2, "address": "192.0.2.2", "port": 5432}]
+    pairs = node_pairs(DATABASES, nodes, "pg2", user="replicator", tls_directory="/tls")
+    assert [(p["login_db"], p["peer"]["host"], p["slot_here"], p["slot_there"]) for p in pairs] == [
+        ("imdb", "192.0.2.1", "slot_2_to_1", "slot_1_to_2"),
+        ("My-Shop", "192.0.2.1", "slot_2_to_1_my_shop", "slot_1_to_2_my_shop"),
+        ("imdb", "192.0.2.3", "slot_2_to_3", "slot_3_to_2"),
+        ("My-Shop", "192.0.2.3", "slot_2_to_3_my_shop", "slot_3_to_2_my_shop"),
+    ]
+    assert pairs[0]["publications"] == ["pub_films"]
 
 
 def test_suffixes_can_be_stated() -> None:

@@ -1,0 +1,155 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A node that is back is proven, catches up and equals the others; what would lose rows is refused with the reason."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+import typing as t
+
+import psycopg2
+import pytest
+from mesh import INVENTORY, ROOT, Node, PlaybookRun, eventually, run_playbook
+
+# Begins when it is called with a node; what it returns ends it.
+Fault = t.Callable[[Node], t.Callable[[], None]]
+
+NETWORK = "multimaster-failback"
+UNIT = "postgresql@16-main"
+DATA = "/var/lib/postgresql/16/main"
+
+
+def docker(*arguments: str) -> None:
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def write(node: Node, *names: str) -> None:
+    for name in names:
+        node.query("INSERT INTO generos (genero) VALUES (%s)", [name])
+
+
+def names(node: Node) -> list[str]:
+    return [name for (name,) in node.query("SELECT genero FROM generos ORDER BY 1")]
+
+
+def answers(node: Node) -> bool:
+    node.close()
+    try:
+        return node.value("SELECT 1") == 1
+    except psycopg2.Error:
+        return False
+
+
+def up(node: Node) -> None:
+    eventually(lambda: answers(node), f"an answer of {node.name}", 60)
+
+
+def failback(node: Node, *, refused: bool = False) -> PlaybookRun:
+    node.close()
+    run = run_playbook("failback", "-e", f"node={node.name}", expect_success=not refused)
+    assert (run.returncode != 0) is refused, run.output[-4000:]
+    up(node)
+    return run
+
+
+def assert_equal(nodes: list[Node]) -> None:
+    first, second = nodes[:2]
+    assert names(first) == names(second)
+    write(first, f"from {first.name} {time.time()}")
+    write(second, f"from {second.name} {time.time()}")
+    eventually(lambda: names(first) == names(second), "rows of both on both")
+
+
+def stopped(node: Node) -> t.Callable[[], None]:
+    docker("stop", "--time", "10", node.name)
+    return lambda: docker("start", node.name)
+
+
+def server_killed(node: Node) -> t.Callable[[], None]:
+    """Every process at once; and then the unit does not start it again."""
+    node.host().run_test(f"pkill -KILL -x postgres; systemctl stop {UNIT}")
+    return lambda: None
+
+
+def cut_off(node: Node) -> t.Callable[[], None]:
+    docker("network", "disconnect", "--force", NETWORK, node.name)
+    node.admin("INSERT INTO generos (genero) VALUES ('written where nobody could see it')")
+    return lambda: docker("network", "connect", "--ip", node.address, NETWORK, node.name)
+
+
+@pytest.mark.parametrize("fault", [stopped, server_killed, cut_off])
+def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault: Fault) -> None:
+    back, stayed = nodes[:2]
+    write(back, f"before {fault.__name__}")
+    eventually(lambda: f"before {fault.__name__}" in names(stayed), "the row before")
+    end = fault(back)
+    back.close()
+    write(stayed, *(f"{fault.__name__} {number}" for number in range(20)))
+    end()
+    run = failback(back)
+    assert "REFUSED" not in run.output
+    assert [name for name in names(back) if name.startswith(f"{fault.__name__} ")] != []
+    assert_equal(nodes)
+
+
+def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> None:
+    back = nodes[0]
+    back.close()
+    command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/failback.yml"), "-e", f"node={back.name}"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    hold = "/etc/postgresql/16/main/conf.d/zz_hold.conf"
+    eventually(lambda: back.host().file(hold).exists, "subscriptions at rest", 60)
+    # While it runs, another one does not start.
+    second = run_playbook("failback", "-e", f"node={back.name}", expect_success=False)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert "Another run of failback" in second.output
+    # Its mark grows old.
+    back.host().run_test("touch -d '2 minutes ago' /run/multimaster-failback")
+    failback(back)
+    assert not back.host().file(hold).exists
+    assert_equal(nodes)
+
+
+@pytest.mark.parametrize(("node", "expected"), [("", "Say which node is back"), ("pg9", "pg9 is none of the nodes")])
+def test_bad_input_changes_nothing(nodes: list[Node], node: str, expected: str) -> None:
+    run = run_playbook("failback", "-e", f"node={node}", expect_success=False)
+    assert run.returncode != 0
+    assert expected in run.output
+    assert "Nothing was changed" in run.output
+    assert run.changed() == 0
+
+
+def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
+    last, away = nodes[:2]
+    docker("stop", "--time", "10", away.name)
+    try:
+        run = run_playbook("failback", "-e", f"node={last.name}", expect_success=False)
+        assert "it is the last good node" in " ".join(run.output.split())
+        assert run.changed() == 0
+        assert answers(last)
+    finally:
+        docker("start", away.name)
+        up(away)
+
+
+def test_an_older_copy_is_refused_and_stays_at_rest(nodes: list[Node]) -> None:
+    """The last test, since the node must be rebuilt after it."""
+    back, stayed = nodes[:2]
+    host = back.host()
+    host.run_test(f"systemctl stop {UNIT} && cp -a {DATA} {DATA}.copy && systemctl start {UNIT}")
+    up(back)
+    write(back, "after the copy")
+    eventually(lambda: "after the copy" in names(stayed), "the row on the other node")
+    host.run_test(f"systemctl stop {UNIT} && rm -rf {DATA} && mv {DATA}.copy {DATA} && systemctl start {UNIT}")
+    write(stayed, "while it was a copy")
+    run = failback(back, refused=True)
+    assert "REFUSED" in run.output
+    assert "is an older copy of itself" in " ".join(run.output.split())
+    assert back.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL") == "0"
+    assert "after the copy" in names(stayed)

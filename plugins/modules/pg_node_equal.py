@@ -1,0 +1,166 @@
+#!/usr/bin/python
+
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: pg_node_equal
+short_description: Whether a node and a peer have caught up and hold the same rows
+version_added: 0.1.0
+description:
+  - Waits until each of two nodes has confirmed what the other had written when the task began, and then compares the rows
+    of every published table, by their number and a hash over all of them. Changes nothing.
+  - A table that is written to differs for as long as a change is on its way. It is read again, on both nodes at the same
+    moment, until it is equal once.
+extends_documentation_fragment:
+  - multimaster.postgresql.attributes.info
+  - multimaster.postgresql.connection
+  - multimaster.postgresql.connection.peer
+options:
+  publications:
+    description: The publications whose tables are compared.
+    type: list
+    elements: str
+    required: true
+  slot_here:
+    description: The slot on this node that the peer reads from.
+    type: str
+    required: true
+  slot_there:
+    description: The slot on the peer that this node reads from.
+    type: str
+    required: true
+  compare:
+    description: Whether rows are compared, once the nodes have caught up.
+    type: bool
+    default: true
+  catch_up_seconds:
+    description: How long to wait for that. The task does not fail when it is not long enough, but says how much is left.
+    type: float
+    default: 10
+  compare_seconds:
+    description: For how long tables that differ are read again.
+    type: float
+    default: 15
+seealso:
+  - module: multimaster.postgresql.pg_multimaster_info
+author:
+  - multimaster.postgresql contributors (@multimaster-postgresql)
+"""
+
+EXAMPLES = r"""
+- name: Compare with the other node
+  multimaster.postgresql.pg_node_equal:
+    login_db: imdb
+    publications: [pub_imdb]
+    slot_here: slot_1_to_2
+    slot_there: slot_2_to_1
+    peer: {host: pg2.example.org, user: replicator, ca_cert: /etc/multimaster/tls/ca.crt}
+"""
+
+RETURN = r"""
+caught_up:
+  description: Whether each node has confirmed what the other had written.
+  returned: success
+  type: bool
+  sample: true
+left_bytes:
+  description: Bytes of WAL that are not confirmed.
+  returned: success
+  type: int
+  sample: 0
+stalled:
+  description: Whether nothing of it was confirmed while the task waited.
+  returned: success
+  type: bool
+  sample: false
+equal:
+  description: Whether all tables are equal. Null where they were not compared.
+  returned: success
+  type: bool
+  sample: true
+tables:
+  description: How many tables were compared.
+  returned: success
+  type: int
+  sample: 14
+rows:
+  description: How many rows they have on this node.
+  returned: success
+  type: int
+  sample: 351000
+differing:
+  description: The tables that differ, with the number of their rows on both nodes.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{table: public.titles, rows_here: 100, rows_there: 101}]
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import (
+    CONNECTION_SPEC,
+    PEER_SPEC,
+    Connection,
+    login_parameters,
+    peer_parameters,
+    psycopg2,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node_equal import (
+    Direction,
+    catch_up,
+    differing,
+    replicated,
+)
+
+ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
+    "peer": {"type": "dict", "required": True, "options": PEER_SPEC},
+    "publications": {"type": "list", "elements": "str", "required": True},
+    "slot_here": {"type": "str", "required": True},
+    "slot_there": {"type": "str", "required": True},
+    "compare": {"type": "bool", "default": True},
+    "catch_up_seconds": {"type": "float", "default": 10},
+    "compare_seconds": {"type": "float", "default": 15},
+}
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC}, supports_check_mode=True)
+    if psycopg2 is None:
+        module.fail_json(msg=missing_required_lib("psycopg2"))
+    finish(module, lambda: _work(module))
+
+
+def _work(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    here = Connection(login_parameters(params), module.warn)
+    try:
+        there = Connection(peer_parameters(params["peer"], params["login_db"]), module.warn)
+        try:
+            return _compare(params, here, there)
+        finally:
+            there.close()
+    finally:
+        here.close()
+
+
+def _compare(params: dict[str, t.Any], here: Connection, there: Connection) -> dict[str, t.Any]:
+    directions = [Direction(here, params["slot_here"]), Direction(there, params["slot_there"])]
+    first, left = catch_up(directions, params["catch_up_seconds"])
+    stalled = bool(left) and left >= first
+    result: dict[str, t.Any] = {"changed": False, "caught_up": not left, "left_bytes": left, "stalled": stalled}
+    tables = replicated(here, params["publications"]) if params["compare"] and not left else []
+    found, rows = differing(here, there, tables, params["compare_seconds"])
+    compared = params["compare"] and not left
+    return {**result, "equal": not found if compared else None, "tables": len(tables), "rows": rows, "differing": found}
+
+
+if __name__ == "__main__":
+    main()

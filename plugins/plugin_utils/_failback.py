@@ -1,0 +1,117 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""Whether a node that is back is the node that left, with all that it had: from what it and its peers know.
+
+A node that was restored from a backup or from an older copy of its disk replicates without one error and loses rows in three
+ways: the peers' rows since the copy do not come again, its own rows since the copy do not come back, and what it writes next does
+not reach the peers until its WAL has passed the old position. So what its peers have of it decides.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Info = t.Mapping[str, t.Any]
+Wal = t.Mapping[str, str]
+
+# A page of WAL begins with a header of one of these sizes, and what follows it begins there.
+_PAGE_BYTES, _HEADERS = 8192, (24, 40)
+_REBUILD = "It must be rebuilt from another node and not taken back."
+
+
+def failback_problems(node: str, infos: t.Mapping[str, Info], wal: Wal | None = None) -> list[str]:
+    """Why ``node`` must not be taken back, one sentence each; nothing when it can be.
+
+    ``infos`` are results of pg_multimaster_info by node, of those that answered. ``wal`` is what
+    ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied.
+    """
+    if node not in infos:
+        return [f"{node} does not answer, so nothing is known of it. Start its server first."]
+    others = {name: info for name, info in infos.items() if name != node}
+    if not others:
+        return [f"No other node answers: {node} is the last good node, and there is nothing to compare it with."]
+    problems = []
+    for peer, info in others.items():
+        problems += _outgoing(node, infos[node], peer, info, wal or {})
+        problems += _incoming(node, infos[node], peer, info)
+    return problems
+
+
+def applied_positions(node: str, infos: t.Mapping[str, Info]) -> list[str]:
+    """Up to where in the WAL of ``node`` its peers have applied its changes."""
+    found = {
+        subscription["applied_lsn"]
+        for name, info in infos.items()
+        if name != node
+        for subscription in info["subscriptions"]
+        if subscription["name"] == f"sub_from_{node}" and subscription["applied_lsn"]
+    }
+    return sorted(found, key=lsn)
+
+
+def _outgoing(node: str, here: Info, peer: str, there: Info, wal: Wal) -> t.Iterator[str]:
+    """What the peer has of the node: it must not be more than the node has, and the node must have kept the peer's slot."""
+    slots = {slot["slot_name"]: slot for slot in here["slots"]}
+    subscriptions = [each for each in there["subscriptions"] if each["name"] == f"sub_from_{node}"]
+    if not subscriptions:
+        yield f"{peer} does not subscribe to {node}. Run site.yml to join {node} to the mesh."
+    for subscription in subscriptions:
+        name, database = subscription["slot_name"], subscription["database"]
+        applied, end = subscription["applied_lsn"], here["node"]["current_lsn"]
+        if applied is not None and lsn(applied) > lsn(end):
+            yield (
+                f"{node} is an older copy of itself: {peer} has its changes of database {database} up to {applied}, "
+                f"but its WAL ends at {end}. What it wrote since that copy is gone from it, and what it would write next would "
+                f"not reach {peer}. {_REBUILD}"
+            )
+        elif applied is not None and applied in wal and not _is_end_of_commit(applied, wal[applied]):
+            yield (
+                f"{node} is an older copy of itself that has been written to since: {peer} has its changes of database "
+                f"{database} up to {applied}, where no transaction of {node} ends. What it wrote since that copy is gone from "
+                f"it, and what it wrote instead did not reach {peer}. {_REBUILD}"
+            )
+        elif name not in slots:
+            yield (
+                f"{node} has no slot {name}, which {peer} reads database {database} from. A node that was restored from a backup "
+                f"has lost its slots, and with them changes that {peer} never gets. {_REBUILD}"
+            )
+        elif slots[name]["wal_status"] == "lost":
+            yield f"The slot {name} of {node} has lost WAL that {peer} needs of database {database}. {_REBUILD}"
+
+
+def _incoming(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
+    """What the node has of the peer: the peer must have kept everything since."""
+    slots = {slot["slot_name"]: slot for slot in there["slots"]}
+    subscriptions = [each for each in here["subscriptions"] if each["name"] == f"sub_from_{peer}"]
+    if not subscriptions:
+        yield f"{node} does not subscribe to {peer}. Run site.yml to join {node} to the mesh."
+    for subscription in subscriptions:
+        name, database = subscription["slot_name"], subscription["database"]
+        applied = subscription["applied_lsn"]
+        if name not in slots:
+            yield f"{peer} has no slot {name} any more, so {node} cannot get what it missed of database {database}. {_REBUILD}"
+        elif slots[name]["wal_status"] == "lost":
+            yield f"The slot {name} of {peer} has lost WAL that {node} needs of database {database}. {_REBUILD}"
+        elif applied is not None and lsn(applied) > lsn(there["node"]["current_lsn"]):
+            yield (
+                f"{node} has changes of {peer} up to {applied}, but the WAL of {peer} ends at {there['node']['current_lsn']}: "
+                f"{peer} is an older copy of itself, and {node} is the one that has everything."
+            )
+
+
+def _is_end_of_commit(position: str, record: str) -> bool:
+    """Whether a record begins at the position (after a page's header, where that stands there), and a commit is before it."""
+    begin, _space, before = record.partition(" ")
+    skipped = lsn(begin) - lsn(position)
+    on_page = lsn(position) % _PAGE_BYTES == 0 and skipped in _HEADERS
+    return (skipped == 0 or on_page) and before.startswith("Transaction COMMIT")
+
+
+def lsn(text: str) -> int:
+    """A position in WAL as a number."""
+    high, _slash, low = text.partition("/")
+    return (int(high, 16) << 32) | int(low, 16)
