@@ -29,8 +29,10 @@ def write(name: str, results: list[dict[str, t.Any]]) -> None:
     _picture(results, FOLDER / f"{name}.png")
 
 
-def _time(seconds: float) -> str:
-    return f"{seconds * 1000:.2f} ms" if seconds < 0.1 else f"{seconds:.2f} s"
+def _amount(value: float, unit: str) -> str:
+    if unit == "bytes":
+        return f"{value / 1e6:.2f} MB"
+    return f"{value * 1000:.2f} ms" if value < 0.1 else f"{value:.2f} s"
 
 
 def _table(machine: dict[str, t.Any], results: list[dict[str, t.Any]]) -> str:
@@ -44,8 +46,9 @@ def _table(machine: dict[str, t.Any], results: list[dict[str, t.Any]]) -> str:
         "|---|---|---|---|---|",
     ]
     for result in results:
+        unit = result.get("unit", "s")
         sides = "<br>".join(
-            f"{name}: {_time(side['median'])} (p99 {_time(side['p99'])}, n = {side['samples']})"
+            f"{name}: {_amount(side['median'], unit)} (p99 {_amount(side['p99'], unit)}, n = {side['samples']})"
             for name, side in result["sides"].items()
         )
         verdict = "reached" if result["ratio"] <= result["asked"] else "**not reached**"

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import inspect
 import typing as t
 from dataclasses import dataclass
 
@@ -51,6 +52,13 @@ class Address:
         return f"{self.host}:{self.port}"
 
 
+def _without_name() -> dict[str, None]:
+    """What keeps the client from telling its name. Clients from 7.1 on have one option for it and warn of the older two."""
+    if "driver_info" in inspect.signature(redis.Redis.__init__).parameters:
+        return {"driver_info": None}
+    return {"lib_name": None, "lib_version": None}
+
+
 class CatalogServer:
     """A connection that is made when it is first used."""
 
@@ -68,8 +76,7 @@ class CatalogServer:
             # A server that does not answer is left to the next rebuild.
             "retry": Retry(NoBackoff(), 0),
             # The user may have no right to CLIENT SETINFO.
-            "lib_name": None,
-            "lib_version": None,
+            **_without_name(),
         }
         if address.tls:
             options.update(

@@ -54,14 +54,17 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
     stanza = _wait_until_free(pgbackrest, stanza, params["lock_wait"])
     known = {each.label for each in stanza.backups_in(repo)}
     pgbackrest.execute(argv, lock_wait=params["lock_wait"])
-    taken = new_backup(pgbackrest.stanza_info(), repo, known)
+    stanza = pgbackrest.stanza_info()
+    taken = new_backup(stanza, repo, known)
+    # By pgBackRest's own retention settings, which it applies after a backup.
+    expired = sorted(known - {each.label for each in stanza.backups_in(repo)})
     if taken.has_errors:
         warn(
             f"Backup {taken.label} has pages whose checksum is wrong: the node's own data is damaged there. "
             "Keep older backups and look into the server's storage."
         )
     differences.add("backup", {"label": taken.label, "type": taken.type}, _latest(existing))
-    return _result(True, [shown(argv)], differences, taken.as_data(stanza.name, _address(pgbackrest, taken)))
+    return _result(True, [shown(argv)], differences, taken.as_data(stanza.name, _address(pgbackrest, taken)), expired)
 
 
 def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) -> list[str]:
@@ -139,5 +142,17 @@ def _address(pgbackrest: PgBackRest, backup: Backup) -> str:
     return pgbackrest.configuration.address(pgbackrest.stanza or "", backup.repo)
 
 
-def _result(changed: bool, commands: list[str], differences: Differences, backup: dict[str, t.Any] | None) -> dict[str, t.Any]:
-    return {"changed": changed, "commands": commands, "diff": differences.as_diff(), "backup": backup}
+def _result(
+    changed: bool,
+    commands: list[str],
+    differences: Differences,
+    backup: dict[str, t.Any] | None,
+    expired: t.Sequence[str] = (),
+) -> dict[str, t.Any]:
+    return {
+        "changed": changed,
+        "commands": commands,
+        "diff": differences.as_diff(),
+        "backup": backup,
+        "expired": list(expired),
+    }

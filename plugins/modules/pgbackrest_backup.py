@@ -192,6 +192,12 @@ backup:
     prior: 20261124-040003F
     references: [20261124-040003F]
     annotations: {node: pg1}
+expired:
+  description: Labels of backups that pgBackRest's own retention settings expired after it.
+  returned: always
+  type: list
+  elements: str
+  sample: []
 """
 
 import typing as t

@@ -42,7 +42,8 @@ apt-get -qq update
 apt-get -qq install -y --no-install-recommends postgresql-common >/dev/null
 sed -i 's/^#\\?create_main_cluster.*/create_main_cluster = false/' /etc/postgresql-common/createcluster.conf
 systemctl mask --quiet redis-server
-apt-get -qq install -y --no-install-recommends postgresql-{VERSION} pgbackrest redis-server redis-tools python3-redis >/dev/null
+apt-get -qq install -y --no-install-recommends postgresql-{VERSION} pgbackrest redis-server redis-tools >/dev/null
+apt-get -qq install -y --no-install-recommends python3-redis python3-psycopg2 >/dev/null
 mkdir -p /etc/pgbackrest
 cat >/etc/pgbackrest/pgbackrest.conf <<S
 [global]

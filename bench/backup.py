@@ -1,0 +1,202 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What backups and restores cost: the playbook beside bare pgBackRest, delta beside full, pg_basebackup beside all of them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import typing as t
+
+import deployment
+import report
+from timing import run, say, summary
+
+NODE = "mm-bench-1"
+INVENTORY = ("-i", "bench/inventory", "-i", "bench/backup_groups.yml")
+COPY = "/var/lib/postgresql/16/bench_copy"
+BASE = "/var/lib/postgresql/16/bench_base"
+ROW_BYTES = 1000
+# What the playbook may cost beside the backup itself.
+ALLOWED_SECONDS, ALLOWED_SHARE = 2.0, 0.05
+
+
+def deploy() -> None:
+    """The mesh of the other figures, with backups."""
+    deployment.deploy()
+    say("adding backups")
+    run("ansible-playbook", *INVENTORY, "site.yml")
+    # pg_basebackup over the socket, which the role lets nobody do.
+    on_node("sh", "-c", "echo 'local replication postgres peer' >>/etc/postgresql/16/main/pg_hba.conf")
+    sql("SELECT pg_reload_conf()")
+
+
+def fill(megabytes: int) -> None:
+    """A table of about that size with text that hardly compresses, and room on each page for a changed row."""
+    say(f"filling {NODE} with {megabytes} MB")
+    sql("DROP TABLE IF EXISTS filler")
+    sql("CREATE TABLE filler (id bigint PRIMARY KEY, payload text) WITH (fillfactor = 80)")
+    sql(
+        "INSERT INTO filler SELECT n, (SELECT string_agg(md5(n::text || k), '') FROM generate_series(1, 30) k) "
+        f"FROM generate_series(1, {megabytes * 1_000_000 // ROW_BYTES}) n"
+    )
+    sql("VACUUM (FREEZE, ANALYZE) filler")
+    sql("CHECKPOINT")
+
+
+def change_pages(share: float) -> None:
+    """One row on each page of so many of the table's pages; the new row fits onto the same page."""
+    step = round(1 / share)
+    sql(
+        "UPDATE filler SET payload = reverse(payload) WHERE ctid IN "
+        f"(SELECT format('(%s,1)', page)::tid FROM generate_series(0, pg_relation_size('filler') / 8192 - 1, {step}) page)"
+    )
+    sql("CHECKPOINT")
+
+
+def backups(rounds: int) -> dict[str, t.Any]:
+    """The playbook's own share over bare pgBackRest; a full backup each."""
+    taken = timed(
+        {
+            "backup.yml": (backup_playbook, None),
+            "pgbackrest backup": (lambda: pgbackrest("--type=full", "backup"), None),
+            "pg_basebackup": (base_backup, lambda: remove(BASE)),
+        },
+        rounds,
+    )
+    playbook, bare = taken["backup.yml"]["median"], taken["pgbackrest backup"]["median"]
+    allowed = max(ALLOWED_SECONDS, ALLOWED_SHARE * bare)
+    return {
+        "title": f"own share of backup.yml over pgbackrest backup, of the {allowed:.1f} s that are allowed",
+        "unit": "s",
+        "sides": taken,
+        "ratio": max(0.0, playbook - bare) / allowed,
+        "asked": 1.0,
+    }
+
+
+def restores(rounds: int) -> dict[str, t.Any]:
+    """A restore over an unchanged copy against one into an empty directory."""
+    taken = timed(
+        {
+            "restore into an empty directory": (lambda: restore(delta=False), lambda: remove(COPY)),
+            # What the first side has just restored.
+            "restore --delta, nothing changed": (lambda: restore(delta=True), None),
+            "pg_basebackup": (base_backup, lambda: remove(BASE)),
+        },
+        rounds,
+    )
+    full, delta = taken["restore into an empty directory"], taken["restore --delta, nothing changed"]
+    return {
+        "title": "restore --delta of an unchanged node against a full restore",
+        "unit": "s",
+        "sides": taken,
+        "ratio": delta["median"] / full["median"],
+        "asked": 0.25,
+    }
+
+
+def growth(share: float) -> dict[str, t.Any]:
+    """What an incremental backup adds to the repository after a share of the pages has changed."""
+    sides = {}
+    for name, block in (("with block incremental", "y"), ("without", "n")):
+        pgbackrest(f"--repo1-block={block}", "--type=full", "backup")
+        change_pages(share)
+        pgbackrest(f"--repo1-block={block}", "--type=incr", "backup")
+        added = info()["backup"][-1]["info"]["repository"]["delta"]
+        say(f"  {name}: {added / 1e6:.1f} MB for {share:.0%} of the pages")
+        sides[name] = summary([float(added)])
+    return {
+        "title": f"repository growth for {share:.0%} changed pages, with block incremental against without",
+        "unit": "bytes",
+        "sides": sides,
+        "ratio": sides["with block incremental"]["median"] / sides["without"]["median"],
+        "asked": 1.0,
+    }
+
+
+def timed(
+    candidates: dict[str, tuple[t.Callable[[], t.Any], t.Callable[[], t.Any] | None]], rounds: int
+) -> dict[str, dict[str, float]]:
+    """In turns; what has to be tidied before each is no part of its time. No round to warm up: each reads all there is."""
+    taken: dict[str, list[float]] = {name: [] for name in candidates}
+    for number in range(rounds):
+        for name, (candidate, before) in candidates.items():
+            if before:
+                before()
+            started = time.perf_counter()
+            candidate()
+            taken[name].append(time.perf_counter() - started)
+        say(f"  round {number + 1} of {rounds}")
+    return {name: summary(values) for name, values in taken.items()}
+
+
+def backup_playbook() -> None:
+    run("ansible-playbook", *INVENTORY, "playbooks/backup.yml", "--limit", NODE, "-e", "type=full")
+
+
+def restore(*, delta: bool) -> None:
+    options = {"stanza": NODE, "pg_path": COPY, "type": "immediate", "delta": delta}
+    run(
+        "ansible", *INVENTORY, NODE, "-m", "multimaster.postgresql.pgbackrest_restore",
+        "-a", json.dumps(options), "--become", "--become-user", "postgres",
+    )
+
+
+def base_backup() -> None:
+    on_node("pg_basebackup", "--pgdata", BASE, "--checkpoint", "fast", "--wal-method", "fetch")
+
+
+def remove(path: str) -> None:
+    on_node("rm", "-rf", path)
+
+
+def pgbackrest(*arguments: str) -> str:
+    return on_node("pgbackrest", f"--stanza={NODE}", *arguments)
+
+
+def info() -> dict[str, t.Any]:
+    return json.loads(pgbackrest("--output=json", "info"))[0]
+
+
+def sql(command: str) -> None:
+    on_node("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command, "postgres")
+
+
+def on_node(*command: str) -> str:
+    return run("docker", "exec", "--user", "postgres", NODE, *command)
+
+
+def measure(megabytes: int, rounds: int) -> list[dict[str, t.Any]]:
+    """All figures, on a deployed mesh."""
+    fill(megabytes)
+    say("backups")
+    results = [backups(rounds)]
+    say("restores")
+    results.append(restores(rounds))
+    say("growth of the repository")
+    results.append(growth(0.01))
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--megabytes", type=int, default=1024, help="size of the node's data")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds of each comparison")
+    parser.add_argument("--no-report", action="store_true", help="print the figures only")
+    options = parser.parse_args()
+    try:
+        deploy()
+        results = measure(options.megabytes, options.rounds)
+    finally:
+        deployment.remove()
+    if not options.no_report:
+        report.write("backup", results)
+    for result in results:
+        say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The catalogue's Redis servers: TLS and a password, or nothing; and each user its own keys only."""
+
+from __future__ import annotations
+
+import typing as t
+
+import pytest
+import redis
+from backups import BackedUp
+from mesh import DEPLOYMENT
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def client(server: BackedUp, **options: t.Any) -> redis.Redis:
+    secure = {"ssl": True, "ssl_ca_certs": str(DEPLOYMENT / "ca/ca.crt"), "ssl_check_hostname": True}
+    # What is refused is not tried again.
+    once = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3}
+    return redis.Redis(host=server.node.address, **{**secure, **once, **options})
+
+
+def test_not_without_tls(nodes: list[BackedUp]) -> None:
+    for each in nodes:
+        with pytest.raises(redis.ConnectionError):
+            client(each, ssl=False).ping()
+
+
+def test_not_without_a_password(nodes: list[BackedUp]) -> None:
+    for each in nodes:
+        with pytest.raises(redis.AuthenticationError):
+            client(each).get("pgbackrest:latest:x:full")
+        with pytest.raises(redis.AuthenticationError):
+            client(each, username="catalog", password="wrong").ping()
+        with pytest.raises(redis.AuthenticationError):
+            client(each, username="default", password="").ping()
+
+
+def test_the_catalogue_s_user_has_its_own_keys_only(nodes: list[BackedUp]) -> None:
+    password = (DEPLOYMENT / "secrets/backup_catalog").read_text().strip()
+    for each in nodes:
+        catalog = client(each, username="catalog", password=password)
+        assert catalog.ping()
+        for forbidden in (lambda c=catalog: c.set("failover:active", "x"), catalog.flushall, lambda c=catalog: c.config_get("*")):
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                forbidden()
+
+
+def test_what_it_holds_survives_a_restart(nodes: list[BackedUp]) -> None:
+    for each in nodes:
+        before = nodes[0].catalogue(each.node)
+        assert before.records
+        each.on_node("systemctl restart redis-server")
+        assert nodes[0].catalogue(each.node) == before
+
+
+def test_the_password_is_not_on_the_host_in_clear_for_others(nodes: list[BackedUp]) -> None:
+    password = (DEPLOYMENT / "secrets/backup_catalog").read_text().strip()
+    for each in nodes:
+        found = each.on_node(f"grep -rlF {password} /etc /var/lib/multimaster /var/log /run/log 2>/dev/null; true").split()
+        assert set(found) <= {"/etc/multimaster/backup.json"}
+        assert each.on_node("stat --format='%a %U' /etc/multimaster/backup.json").strip() == "600 postgres"
+        assert password not in each.on_node("journalctl --no-pager; ps axww; cat /proc/[0-9]*/environ 2>/dev/null; true")

@@ -1,0 +1,177 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Backups that restore: by their timers' units, to every kind of target, encrypted, on a repository host too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from backups import COPY_PORT, MARKER, BackedUp, Story
+from mesh import eventually, run_playbook
+
+
+def test_site_took_one_full_backup_and_its_repetition_none(nodes: list[BackedUp]) -> None:
+    for each in nodes:
+        assert [backup["type"] for backup in each.backups()] == ["full"]
+
+
+def test_timers_are_set_and_nodes_take_turns(nodes: list[BackedUp]) -> None:
+    times: dict[str, set[str]] = {}
+    for each in nodes:
+        for kind in ("full", "diff", "incr"):
+            shown = each.on_taker(f"systemctl show -P ActiveState -P UnitFileState -P Persistent {each.unit(kind)}.timer")
+            assert sorted(shown.split()) == ["active", "enabled", "yes"]
+            text = each.on_taker(f"systemctl show -P TimersCalendar {each.unit(kind)}.timer")
+            times.setdefault(each.name, set()).add(text.split("OnCalendar=")[1].split(" ;")[0].split(":")[1])
+    assert times[nodes[0].name] == {"00"}
+    assert times[nodes[1].name] == {"30"}
+
+
+# Every backup of both nodes; every other kind of target on one of them.
+BACKUPS = ["full", "diff", "incr"]
+TARGETS = [["time", "xid"], ["lsn", "name", "latest"]]
+
+
+def test_each_backup_and_each_target_restores_what_the_node_held(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    def restore_all(each: BackedUp) -> None:
+        for what in BACKUPS + TARGETS[nodes.index(each)]:
+            arguments, ids = stories[each.name].chapters[what]
+            run = each.restore(arguments)
+            assert each.rows_of_copy() == ids, f"{what} on {each.name}"
+            assert "tables and indexes are sound" in run.output
+
+    BackedUp.at_once(nodes, restore_all)
+
+
+def test_the_copy_is_silent_and_the_live_node_untouched(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    """The copies of the last test still run."""
+    for each in nodes:
+        assert each.in_copy("SHOW archive_mode") == "off"
+        assert each.in_copy("SHOW max_logical_replication_workers") == "0"
+        # Nobody but postgres of this host: no address, and no subscription that could start.
+        assert f":{COPY_PORT} " not in each.on_node("ss -Hltn")
+        assert each.in_copy("SELECT count(*) FROM pg_subscription WHERE subenabled OR subslotname IS NOT NULL") == "0"
+        assert each.in_copy("SELECT count(*) FROM pg_subscription") == "1"
+        assert each.sql("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical'") == "1"
+        assert each.sql("SELECT max(id) FROM story") == str(stories[each.name].chapters["latest"][1][-1])
+        each.archive_all()
+        info = each.info()
+        assert [archive["id"] for archive in info["archive"]] == ["16-1"]
+    # The mesh goes on.
+    first, second = nodes[0].node, nodes[1].node
+    first.query("INSERT INTO articles (sku) VALUES ('after restores')", db="shop")
+    arrived = "SELECT count(*) FROM articles WHERE sku = 'after restores'"
+    eventually(lambda: second.value(arrived, db="shop") == 1, "a row on the other node")
+
+
+def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    first, second = nodes
+    refused = first.restore({"type": "latest"}, expect_success=False, host=second.name)
+    assert "backup_restore_hosts" in refused.output
+    further = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
+    second.restore({"type": "latest"}, **further)
+    assert second.rows_of_copy(first.name, 5498) == stories[second.name].chapters["latest"][1]
+
+
+def test_in_place_is_refused_with_the_reason(nodes: list[BackedUp]) -> None:
+    for arguments in ({"in_place": "true"}, {"path": "/var/lib/postgresql/16/main"}):
+        refused = nodes[0].restore({"type": "latest"}, expect_success=False, **arguments)
+        assert "in place is refused: it is a member of a mesh" in refused.output
+        assert refused.changed() == 0
+    assert nodes[0].sql("SELECT 1") == "1"
+
+
+def test_repositories_are_encrypted_and_where_they_belong(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    for each in nodes:
+        # Whole files begin as OpenSSL's encrypted ones do. Bundles have no such beginning, and not that of zstd either,
+        # which they would have if they were only compressed.
+        begin = "echo $(head -c 8 $file | od -An -tx1 | tr -d ' ') $file"
+        every = f"for file in $(find {each.repository} -type f -size +0 {{}} -path '*/bundle/*'); do {begin}; done"
+        whole = each.on_taker(every.format("!")).splitlines()
+        bundles = each.on_taker(every.format("")).splitlines()
+        assert len(whole) > 20
+        assert [line for line in whole if not line.startswith(b"Salted__".hex())] == []
+        assert bundles
+        assert [line for line in bundles if line.startswith("28b52ffd")] == []
+        assert each.on_taker(f"grep -rlF '{MARKER}' {each.repository}; true").split() == []
+    second = nodes[1]
+    assert second.on_node("find /var/lib/pgbackrest /srv/backups -type f 2>/dev/null; true").split() == []
+    # A node may use its own stanza there, and no other.
+    listing = "pgbackrest --stanza={} repo-ls backup"
+    assert second.name in second.on_node(listing.format(second.name), "postgres")
+    refused = second.on_node(listing.format(nodes[0].name) + " 2>&1; true", "postgres")
+    assert "access denied" in refused
+
+
+def test_redis_away_fails_no_backup_and_the_catalogue_is_made_again(nodes: list[BackedUp]) -> None:
+    BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
+    BackedUp.at_once(nodes, lambda each: each.backup("incr"))
+    # What they held is lost as well.
+    BackedUp.at_once(nodes, lambda each: each.on_node("rm -rf /var/lib/redis/*; systemctl start redis-server"))
+    BackedUp.at_once(nodes, lambda each: each.on_taker("systemctl start multimaster-backup-catalog"))
+    for each in nodes:
+        backups = each.backups()
+        for server in nodes:
+            entries = each.catalogue(server.node)
+            records = {record["label"]: record for record in entries.parsed()}
+            assert set(records) == {backup["label"] for backup in backups}
+            assert set(entries.history) == set(records)
+            for backup in backups:
+                record = records[backup["label"]]
+                assert (record["type"], record["node"], record["status"]) == (backup["type"], each.name, "ok")
+                assert record["size_bytes"] == backup["info"]["size"]
+                assert (record["wal_start"], record["prior"]) == (backup["archive"]["start"], backup["prior"])
+            assert entries.latest["incr"] == backups[-1]["label"]
+
+
+def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[BackedUp], tmp_path: Path) -> None:
+    first = nodes[0]
+    folder = f"{first.repository}/backup/{first.name}"
+    first.on_taker(f"chmod 0500 {folder}")
+    try:
+        first.on_taker(f"systemctl start {first.unit('diff')}.service", check=False)
+        assert first.on_taker(f"systemctl is-failed {first.unit('diff')}.service", check=False).strip() == "failed"
+        for server in nodes:
+            assert [each["type"] for each in first.catalogue(server.node).parsed() if each["status"] == "failed"] == ["diff"]
+        assert f"{first.name}: The diff backup of " in run_playbook("status").output
+        playbook = run_playbook("backup", "-e", "type=incr", "--limit", first.name, expect_success=False)
+        assert playbook.returncode != 0
+        assert "is not accessible to the user" in " ".join(playbook.output.split())
+    finally:
+        first.on_taker(f"chmod 0750 {folder}")
+    assert "incr" in run_playbook("backup", "-e", "type=incr").output
+    file = tmp_path / "status.json"
+    run_playbook("status", "-e", f"status_file={file}")
+    report = {node["name"]: node for node in json.loads(file.read_text())}
+    for each in nodes:
+        assert report[each.name]["problems"] == []
+        assert [kind["type"] for kind in report[each.name]["backups"]["types"]] == ["full", "diff", "incr"]
+        assert report[each.name]["backups"]["windows"]
+
+
+def test_retention_keeps_2_7_and_14(nodes: list[BackedUp]) -> None:
+    first = nodes[0]
+    # As many as a few weeks bring, without waiting for the WAL of each; the last one is a run as the timers do it.
+    quick = f"pgbackrest --stanza={first.name} --no-expire-auto --no-archive-check --log-level-file=off backup --type="
+    first.on_taker(
+        f"set -e; {quick}full; for n in 1 2 3 4 5 6 7 8; do for kind in diff incr; do {quick}$kind; done; "
+        f"[ $n = 8 ] || {quick}incr; done",
+        "postgres",
+    )
+    first.backup("incr")
+    kinds = [backup["type"] for backup in first.backups()]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {"full": 2, "diff": 7, "incr": 14}
+    for server in nodes:
+        kept = [each for each in first.catalogue(server.node).parsed() if each["status"] == "ok"]
+        assert {each["label"] for each in kept} == {backup["label"] for backup in first.backups()}
+
+
+def test_a_second_site_changes_nothing_and_takes_no_backup(nodes: list[BackedUp]) -> None:
+    for each in nodes:
+        each.start_timers()
+    before = [each.backups() for each in nodes]
+    output = run_playbook("site").output
+    assert [line for line in output.splitlines() if line.startswith(("TASK", "changed")) and "changed" in line] == []
+    assert [each.backups() for each in nodes] == before

@@ -1,0 +1,194 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""A whole backup run of one stanza: the backup in each repository, expiry, and the catalogue, which never fails a backup."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from dataclasses import dataclass, field
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog import failure_record
+from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_manager import (
+    manage_catalog,
+    read_failures,
+    write_failures,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import manage_backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_expire import manage_expiry
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import as_utc
+
+Warn = t.Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the role pgbackrest tells the host's program.
+
+    ``stanzas`` by name, each with ``node`` and ``repositories`` (keys). ``retention`` by type. ``catalog`` has the options of
+    backup_catalog that say how to reach the servers; without ``servers`` there is no catalogue.
+    """
+
+    stanzas: dict[str, dict[str, t.Any]]
+    retention: dict[str, int | None] = field(default_factory=dict)
+    catalog: dict[str, t.Any] = field(default_factory=dict)
+    failures_path: str | None = None
+    lock_wait: int = 60
+    executable: str = "pgbackrest"
+
+    def stanza(self, name: str) -> dict[str, t.Any]:
+        if name not in self.stanzas:
+            raise MultimasterError(
+                f"This host does not back up a stanza {name}; it backs up {', '.join(sorted(self.stanzas)) or 'none'}."
+            )
+        return self.stanzas[name]
+
+
+@dataclass
+class Outcome:
+    """What a run did. ``errors`` are sentences; a run with any has failed."""
+
+    changed: bool = False
+    backups: list[dict[str, t.Any]] = field(default_factory=list)
+    expired: list[str] = field(default_factory=list)
+    held: list[str] = field(default_factory=list)
+    recorded: list[str] = field(default_factory=list)
+    commands: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+    def as_data(self) -> dict[str, t.Any]:
+        return {**vars(self)}
+
+
+def run_backup(
+    settings: Settings, name: str, kind: str, warn: Warn, *, only_if_none: bool = False, check_mode: bool = False
+) -> Outcome:
+    """One backup of ``kind`` in each repository of the stanza. What fails in one does not keep it from the others."""
+    stanza = settings.stanza(name)
+    outcome = Outcome()
+    started = as_utc(int(time.time()))
+    for repo in stanza["repositories"]:
+        try:
+            _back_up(settings, name, stanza["node"], repo, kind, only_if_none, check_mode, warn, outcome)
+        except MultimasterError as error:
+            outcome.errors.append(str(error))
+    if check_mode:
+        return outcome
+    if outcome.errors:
+        record_failure(settings, name, kind, started, " ".join(outcome.errors), warn, outcome)
+    if outcome.backups:
+        update_catalog(settings, name, warn, outcome)
+    return outcome
+
+
+def _back_up(
+    settings: Settings,
+    name: str,
+    node: str,
+    repo: int,
+    kind: str,
+    only_if_none: bool,
+    check_mode: bool,
+    warn: Warn,
+    outcome: Outcome,
+) -> None:
+    common = _pgbackrest(settings, name, repo)
+    taken = manage_backup(
+        {
+            **common,
+            "type": kind,
+            "only_if_none": only_if_none,
+            "node": node,
+            "annotations": {},
+            "expire": True,
+            "pg_path": None,
+            "archive_timeout": None,
+        },
+        check_mode,
+        warn,
+    )
+    outcome.changed = outcome.changed or taken["changed"]
+    outcome.commands += taken["commands"]
+    outcome.expired += taken["expired"]
+    if taken["backup"]:
+        outcome.backups.append(taken["backup"])
+    if not taken["changed"]:
+        return
+    gone = manage_expiry(
+        {**common, **{f"retention_{each}": settings.retention.get(each) for each in ("full", "diff", "incr")}}, check_mode, warn
+    )
+    outcome.expired += gone["expired"]
+    outcome.held += gone["held"]
+    outcome.commands += gone["commands"]
+
+
+def update_catalog(settings: Settings, name: str, warn: Warn, outcome: Outcome) -> None:
+    """Make the servers equal to the repositories; where those cannot all be read, add what this run knows."""
+    if not settings.catalog.get("servers"):
+        return
+    try:
+        outcome.recorded = rebuild(settings, name, warn)
+        return
+    except MultimasterError as error:
+        warn(str(error))
+        if "unavailable" in error.details:
+            # No server answers. The timer of the catalogue tries again.
+            return
+    for backup in outcome.backups:
+        done = manage_catalog({**_catalog(settings, name), "action": "record", "backup": backup}, False, warn)
+        outcome.recorded = done["recorded"]
+
+
+def rebuild(settings: Settings, name: str, warn: Warn) -> list[str]:
+    """The servers that are equal to the repositories now. Raises where there is none, or the repositories cannot be read."""
+    return manage_catalog({**_catalog(settings, name), "action": "rebuild"}, False, warn)["recorded"]
+
+
+def record_failure(settings: Settings, name: str, kind: str, started: str, reason: str, warn: Warn, outcome: Outcome) -> None:
+    ended = as_utc(int(time.time()))
+    node = settings.stanza(name)["node"]
+    if settings.catalog.get("servers"):
+        failure = {"type": kind, "reason": reason, "node": node, "started": started, "ended": ended}
+        done = manage_catalog({**_catalog(settings, name), "action": "record", "failure": failure}, False, warn)
+        outcome.recorded = done["recorded"]
+    elif settings.failures_path:
+        failures = read_failures(settings.failures_path)
+        write_failures(settings.failures_path, [*failures, failure_record(name, node, kind, started, reason, ended)])
+
+
+def _pgbackrest(settings: Settings, name: str, repo: int | None) -> dict[str, t.Any]:
+    return {
+        "stanza": name,
+        "repo": repo,
+        "config": None,
+        "options": {},
+        "secrets": {},
+        "executable": settings.executable,
+        "lock_wait": settings.lock_wait,
+    }
+
+
+def _catalog(settings: Settings, name: str) -> dict[str, t.Any]:
+    servers = [{"port": 6379, "login_user": None, "login_password": None, **each} for each in settings.catalog["servers"]]
+    return {
+        **_pgbackrest(settings, name, None),
+        "backup": None,
+        "failure": None,
+        "failures_path": settings.failures_path,
+        "unavailable": "warn",
+        "login_user": None,
+        "login_password": None,
+        "tls": True,
+        "validate_certs": True,
+        "ca_certs": None,
+        "client_cert_file": None,
+        "client_key_file": None,
+        "timeout": 3.0,
+        **settings.catalog,
+        "servers": servers,
+    }

@@ -1,0 +1,124 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""Who backs up what to where, from the inventory. Pure.
+
+A node takes its backups itself, unless one of its repositories is on another host: then that host takes them, since
+pgBackRest's backup command runs where the repository is.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+Hostvars = t.Mapping[str, t.Mapping[str, t.Any]]
+Plan = dict[str, t.Any]
+
+
+def backup_plan(
+    host: str,
+    nodes: t.Sequence[str],
+    repository_hosts: t.Sequence[str],
+    hostvars: Hostvars,
+    restore_hosts: t.Sequence[str] = (),
+) -> Plan:
+    """What the role pgbackrest does on ``host``.
+
+    ``repositories``, ``stanzas`` and ``server_clients`` as the role takes them, ``takes_backups``, ``runs_server``,
+    ``stanza`` (of a node, otherwise empty), ``taker`` (the host that takes this node's backups) and ``elsewhere`` (the
+    repositories as a host sees them that restores this node's backups). ``restore_hosts`` may read every repository.
+    """
+    if host in repository_hosts:
+        plan = _repository_host(host, nodes, repository_hosts, hostvars)
+    else:
+        plan = _node(host, nodes, repository_hosts, hostvars)
+    holds = plan["takes_backups"] and any(each.get("type", "posix") == "posix" for each in plan["repositories"])
+    names = [each["name"] for each in plan["stanzas"]]
+    readers = [each for each in restore_hosts if each != host and holds and names]
+    # One entry for each client, with all that it may use.
+    clients = {each["name"]: list(each["stanzas"]) for each in plan["server_clients"]}
+    for reader in readers:
+        clients[common_name(reader)] = sorted({*clients.get(common_name(reader), []), *names})
+    plan["server_clients"] = [{"name": name, "stanzas": stanzas} for name, stanzas in clients.items()]
+    plan["runs_server"] = bool(clients)
+    return plan
+
+
+def _node(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequence[str], hostvars: Hostvars) -> Plan:
+    repositories = _repositories(host, repository_hosts, hostvars)
+    takers = _takers(repositories, repository_hosts, hostvars)
+    return {
+        "stanza": stanza_name(host, hostvars),
+        "repositories": repositories,
+        "stanzas": [_stanza(host, nodes, hostvars)],
+        "takes_backups": not takers,
+        "taker": takers[0] if takers else host,
+        "elsewhere": [
+            {"type": "host", "host": address(host, hostvars)} if each.get("type", "posix") == "posix" else each
+            for each in repositories
+        ],
+        "server_clients": [{"name": common_name(taker), "stanzas": [stanza_name(host, hostvars)]} for taker in takers],
+    }
+
+
+def _repository_host(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequence[str], hostvars: Hostvars) -> Plan:
+    served = [
+        node for node in nodes if host in _takers(_repositories(node, repository_hosts, hostvars), repository_hosts, hostvars)
+    ]
+    return {
+        "stanza": "",
+        "repositories": hostvars[host].get("pgbackrest_repositories") or [{"type": "posix"}],
+        "stanzas": [{**_stanza(node, nodes, hostvars), "pg_host": address(node, hostvars)} for node in served],
+        "takes_backups": True,
+        "taker": host,
+        "elsewhere": [],
+        "server_clients": [{"name": common_name(node), "stanzas": [stanza_name(node, hostvars)]} for node in served],
+    }
+
+
+def stanza_name(node: str, hostvars: Hostvars) -> str:
+    return str(hostvars[node].get("backup_stanza") or node)
+
+
+def address(host: str, hostvars: Hostvars) -> str:
+    """Where other hosts reach it, as the nodes of the mesh reach each other."""
+    values = hostvars[host]
+    return str(values.get("multimaster_address") or values.get("ansible_host") or host)
+
+
+def common_name(host: str) -> str:
+    """Of the certificate that the role certificates makes for a host."""
+    return host[:64]
+
+
+def _repositories(node: str, repository_hosts: t.Sequence[str], hostvars: Hostvars) -> list[dict[str, t.Any]]:
+    """The node's own, as its inventory states them; otherwise the repository host, otherwise a folder of its own."""
+    stated = hostvars[node].get("pgbackrest_repositories")
+    if stated:
+        return [dict(each) for each in stated]
+    if repository_hosts:
+        return [{"type": "host", "host": address(repository_hosts[0], hostvars)}]
+    return [{"type": "posix"}]
+
+
+def _takers(repositories: t.Sequence[t.Mapping[str, t.Any]], repository_hosts: t.Sequence[str], hostvars: Hostvars) -> list[str]:
+    """The repository hosts among these repositories, by their name or their address."""
+    known = {name: host for host in repository_hosts for name in (host, address(host, hostvars))}
+    hosts = [known.get(str(each.get("host"))) for each in repositories if each.get("type") == "host"]
+    return list(dict.fromkeys(each for each in hosts if each))
+
+
+def _stanza(node: str, nodes: t.Sequence[str], hostvars: Hostvars) -> dict[str, t.Any]:
+    values = hostvars[node]
+    version, cluster = values.get("postgresql_version") or 16, values.get("postgresql_cluster") or "main"
+    return {
+        "name": stanza_name(node, hostvars),
+        "node": node,
+        "pg_path": values.get("postgresql_data_directory") or f"/var/lib/postgresql/{version}/{cluster}",
+        "pg_port": int(values.get("postgresql_port") or 5432),
+        # Not all at the same moment: the nodes share a network, and often a repository.
+        "offset_minutes": list(nodes).index(node) * 60 // max(1, len(nodes)) if node in nodes else 0,
+    }

@@ -1,0 +1,53 @@
+#!/bin/sh
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# host.sh DATA_DIRECTORY PACKAGES UNITS CALENDARS STANZAS FILE... : prints what the role must know of the host, as lines of a name, a
+# tab and a value. CALENDARS are separated by semicolons; STANZAS are those whose repository is looked at. Reads only.
+set -eu
+data=$1 packages=$2 units=$3 calendars=$4 stanzas=$5
+shift 5
+say() { printf '%s\t%s\n' "$1" "$2"; }
+
+say processors "$(nproc)"
+if getent passwd postgres >/dev/null; then say user there; fi
+directory=$data
+while [ ! -d "$directory" ]; do directory=${directory%/*} directory=${directory:-/}; done
+df -Pm "$directory" | awk 'NR == 2 { print "data_size_mb\t" $2 }'
+
+# Words, not one word; and dpkg ends with 1 when it does not know a package.
+# shellcheck disable=SC2086
+dpkg-query --show --showformat='package:${Package}\t${db:Status-Status}\n' $packages 2>/dev/null || true
+
+# shellcheck disable=SC2086
+systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,ActiveEnterTimestamp --timestamp=unix $units | awk -F= '
+    { value[$1] = $2 }
+    function told() {
+        if ("Id" in value)
+            print "unit:" value["Id"] "\t" value["ActiveState"] " " (value["UnitFileState"] == "" ? "-" : value["UnitFileState"]) \
+                " " value["NeedDaemonReload"] " " (value["ActiveEnterTimestamp"] == "" ? 0 : substr(value["ActiveEnterTimestamp"], 2))
+        delete value
+    }
+    $0 == "" { told() }
+    END { told() }'
+
+old=$IFS IFS=';'
+for calendar in $calendars; do
+    systemd-analyze calendar "$calendar" >/dev/null 2>&1 || say "calendar:$calendar" wrong
+done
+IFS=$old
+
+for file; do
+    folder=${file%/*}
+    if [ -d "$folder" ]; then say "folder:$folder" there; fi
+    if [ -f "$file" ]; then
+        sum=$(sha1sum <"$file")
+        say "file:$file" "${sum%% *} $(stat --dereference --format='%a %U %Y' "$file")"
+    fi
+done
+
+# All stanzas of the repositories, as the server's user sees them. One line of JSON. Not on a host that takes no backups: it would
+# wait for a repository host that is away.
+if [ -n "$stanzas" ] && command -v pgbackrest >/dev/null; then
+    say info "$(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --log-level-console=off info --output=json 2>/dev/null | tr -d '\n\t')"
+fi

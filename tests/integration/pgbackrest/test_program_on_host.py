@@ -1,0 +1,86 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The host's own program for backups: with Debian's Python alone, and with the repository away for a while."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import typing as t
+
+import pytest
+from host import REPOSITORY, ROOT, STANZA, Host
+from servers import wait_until
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._host_program import host_program
+
+PROGRAM, SETTINGS = "/tmp/multimaster-backup", "/tmp/multimaster-backup.json"
+
+
+@pytest.fixture
+def program(node: Host, catalog: dict[str, t.Any]) -> Host:
+    settings = {
+        "stanzas": {STANZA: {"node": STANZA, "repositories": [1]}},
+        "retention": {"full": 1, "diff": 1, "incr": 1},
+        "catalog": catalog,
+        "failures_path": "/var/lib/postgresql/failures.json",
+    }
+    node.run("tee", PROGRAM, text=host_program("_backup_program", ROOT / "plugins/module_utils"))
+    node.run("tee", SETTINGS, text=json.dumps(settings))
+    node.shell(f"chmod 755 {PROGRAM}; rm -f /var/lib/postgresql/failures.json")
+    return node
+
+
+def run(node: Host, kind: str, *further: str) -> subprocess.CompletedProcess[str]:
+    command = [PROGRAM, f"--settings={SETTINGS}", "run", "--json", f"--stanza={STANZA}", f"--type={kind}", *further]
+    return node.run(*command, user="postgres", check=False)
+
+
+def test_backs_up_expires_and_records(program: Host, catalog: dict[str, t.Any]) -> None:
+    outcomes = [json.loads(run(program, kind).stdout) for kind in ("full", "incr", "diff", "incr", "full")]
+    assert [outcome["backups"][0]["type"] for outcome in outcomes] == ["full", "incr", "diff", "incr", "full"]
+    assert all(outcome["recorded"] == ["localhost:6391", "localhost:6392"] for outcome in outcomes)
+    # One of each is kept: the first incremental one went when the second came, all of the first set with the second full one.
+    labels = [outcome["backups"][0]["label"] for outcome in outcomes]
+    assert outcomes[3]["expired"] == [labels[1]]
+    assert set(outcomes[4]["expired"]) == {labels[0], labels[2], labels[3]}
+    read = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})
+    assert [each["label"] for each in read["backups"]] == [labels[4]]
+    assert read["consistent"]
+    assert json.loads(run(program, "full", "--only-if-none").stdout)["changed"] is False
+
+
+def test_a_failure_is_recorded_and_told(program: Host, catalog: dict[str, t.Any]) -> None:
+    program.server("stop")
+    try:
+        failed = run(program, "full")
+    finally:
+        program.server("start")
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    (error,) = json.loads(failed.stdout)["errors"]
+    (record,) = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})["backups"]
+    assert (record["status"], record["type"]) == ("failed", "full")
+    assert record["error"][:40] == error[:40]
+
+
+def test_the_repository_is_away_for_a_while(program: Host) -> None:
+    """Archiving catches up by itself; nothing that was written meanwhile is missing."""
+    run(program, "full")
+    program.run("chmod", "000", f"{REPOSITORY}/archive/{STANZA}")
+    try:
+        program.sql("CREATE TABLE more (id integer)")
+        for number in range(3):
+            program.sql(f"INSERT INTO more VALUES ({number})")
+            program.sql("SELECT pg_switch_wal()")
+        wait_until(lambda: program.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t", 20, "archiving that fails")
+    finally:
+        program.run("chmod", "750", f"{REPOSITORY}/archive/{STANZA}")
+    program.switch_wal()
+    info = program.module("pgbackrest_info", {"stanza": STANZA})
+    assert info["problems"] == []
+    program.restore()
+    program.start_copy()
+    assert program.sql("SELECT count(*) FROM more", 5499) == "3"
+    program.stop_copy()

@@ -1,0 +1,74 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Who backs up what to where: always where the repository is, and only named hosts may use it."""
+
+from __future__ import annotations
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_plan import backup_plan
+
+NODES = ["pg1", "pg2", "pg3"]
+HOSTVARS: dict[str, dict[str, object]] = {
+    "pg1": {"multimaster_address": "192.0.2.1"},
+    "pg2": {"ansible_host": "192.0.2.2", "postgresql_version": 17, "postgresql_port": 5433},
+    "pg3": {"backup_stanza": "third"},
+    "repo": {"multimaster_address": "192.0.2.9", "pgbackrest_repositories": [{"type": "posix", "path": "/srv"}]},
+}
+
+
+def test_a_node_by_itself() -> None:
+    plan = backup_plan("pg2", NODES, [], HOSTVARS)
+    assert plan["repositories"] == [{"type": "posix"}]
+    assert plan["takes_backups"]
+    assert not plan["runs_server"]
+    assert plan["taker"] == "pg2"
+    assert plan["stanzas"] == [
+        {"name": "pg2", "node": "pg2", "pg_path": "/var/lib/postgresql/17/main", "pg_port": 5433, "offset_minutes": 20}
+    ]
+
+
+def test_the_stanza_can_have_another_name_than_the_node() -> None:
+    assert backup_plan("pg3", NODES, [], HOSTVARS)["stanzas"][0]["name"] == "third"
+
+
+def test_nodes_take_turns() -> None:
+    assert [backup_plan(node, NODES, [], HOSTVARS)["stanzas"][0]["offset_minutes"] for node in NODES] == [0, 20, 40]
+
+
+def test_a_repository_host_takes_the_backups_of_all_nodes() -> None:
+    node = backup_plan("pg1", NODES, ["repo"], HOSTVARS)
+    assert node["repositories"] == [{"type": "host", "host": "192.0.2.9"}]
+    assert (node["takes_backups"], node["taker"]) == (False, "repo")
+    assert node["server_clients"] == [{"name": "repo", "stanzas": ["pg1"]}]
+    host = backup_plan("repo", NODES, ["repo"], HOSTVARS)
+    assert host["repositories"] == [{"type": "posix", "path": "/srv"}]
+    assert [each["pg_host"] for each in host["stanzas"]] == ["192.0.2.1", "192.0.2.2", "pg3"]
+    # Each node may use its own stanza, and no other.
+    assert host["server_clients"] == [
+        {"name": "pg1", "stanzas": ["pg1"]},
+        {"name": "pg2", "stanzas": ["pg2"]},
+        {"name": "pg3", "stanzas": ["third"]},
+    ]
+
+
+def test_a_node_with_a_repository_of_its_own_is_none_of_the_repository_host_s() -> None:
+    hostvars = {**HOSTVARS, "pg1": {"pgbackrest_repositories": [{"type": "posix"}]}}
+    assert backup_plan("pg1", NODES, ["repo"], hostvars)["takes_backups"]
+    assert [each["name"] for each in backup_plan("repo", NODES, ["repo"], hostvars)["stanzas"]] == ["pg2", "third"]
+
+
+def test_a_repository_host_named_among_others_takes_the_backups() -> None:
+    stated = [{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}]
+    plan = backup_plan("pg1", NODES, ["repo"], {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}})
+    assert plan["repositories"] == stated
+    assert plan["taker"] == "repo"
+
+
+def test_only_named_hosts_may_read_backups_of_others() -> None:
+    plan = backup_plan("pg1", NODES, [], HOSTVARS, ["pg2", "pg1"])
+    assert plan["runs_server"]
+    assert plan["server_clients"] == [{"name": "pg2", "stanzas": ["pg1"]}]
+    assert plan["elsewhere"] == [{"type": "host", "host": "192.0.2.1"}]
+    host = backup_plan("repo", NODES, ["repo"], HOSTVARS, ["pg2"])
+    assert {"name": "pg2", "stanzas": ["pg1", "pg2", "third"]} in host["server_clients"]
+    assert {"name": "pg1", "stanzas": ["pg1"]} in host["server_clients"]
