@@ -44,6 +44,10 @@ test-integration: ## The modules against two real servers (ARGS='-k name')
 test-backup: ## The backup modules against a host with pgBackRest
 	@environment/test.sh backup
 
+.PHONY: test-failover
+test-failover: ## The failover class and the API, through real faults
+	@environment/test.sh failover
+
 .PHONY: test-molecule
 test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
 	@environment/test.sh molecule

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# test_step.sh lint|collection|unit|sanity|integration|backup|molecule : one part of the tests, on a prepared machine. ARGS goes to its
+# test_step.sh lint|collection|unit|sanity|integration|backup|failover|molecule : one part of the tests, on a prepared machine. ARGS goes to its
 # runner; SCENARIO is the one Molecule scenario to run.
 # shellcheck source=environment/common.sh
 . "$(dirname "$0")/common.sh"
@@ -19,6 +19,8 @@ export NO_COLOR=1 ANSIBLE_NOCOLOR=1
 lint() {
     ruff check
     mypy -p ansible_collections.multimaster.postgresql.plugins.module_utils
+    (cd roles/failover_api/files/python && mypy --config-file "$project/pyproject.toml" --cache-dir "$project/.mypy_cache" \
+        -p multimaster_failover -p failover_api)
     git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 shellcheck --external-sources
     ansible-lint
     antsibull-changelog lint
@@ -40,7 +42,9 @@ case $1 in
     collection) "$here/collection.sh" ;;
     unit) pytest tests/unit "${arguments[@]}" ;;
     # A host with pgBackRest of its own takes minutes: make test-backup
-    integration) pytest tests/integration --ignore tests/integration/pgbackrest "${arguments[@]}" ;;
+    integration) pytest tests/integration --ignore tests/integration/pgbackrest --ignore tests/integration/failover "${arguments[@]}" ;;
+    # These measure time against real faults, and want a quiet machine: make test-failover
+    failover) pytest tests/integration/failover "${arguments[@]}" ;;
     backup) pytest tests/integration/pgbackrest "${arguments[@]}" ;;
     sanity) "$here/sanity.sh" "${arguments[@]}" ;;
     molecule) molecule_scenarios ;;

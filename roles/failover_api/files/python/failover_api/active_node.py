@@ -1,0 +1,105 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which node is active, and changing it on purpose."""
+
+from __future__ import annotations
+
+import hmac
+import logging
+import typing as t
+
+from fastapi import APIRouter, Header, Path, Query, Request
+from multimaster_failover import SwitchRefused, Unavailable
+
+from .models import ActiveNode, Switched
+from .replies import Refused, reply
+from .routes import failures, pattern, service_of
+from .service import Service
+
+router = APIRouter(tags=["nodes"])
+log = logging.getLogger("failover_api")
+
+_FORCE = Query(False, description="Switch although the target lacks rows: they arrive later")
+_TOKEN = Header(None, description="Bearer and the administrators' token")
+
+
+@router.get("/active-node", response_model=ActiveNode, responses=failures())
+async def active_node(request: Request) -> t.Any:
+    """The node that requests go to, since when, and who decided so."""
+    return reply(200, _active(service_of(request)))
+
+
+@router.post("/switch-to-primary", response_model=Switched, responses=failures(401, 409))
+async def switch_to_primary(
+    request: Request, force: bool = _FORCE, authorization: t.Optional[str] = _TOKEN  # noqa: UP045
+) -> t.Any:
+    """Make the first node active."""
+    return await _switch(request, authorization, 0, force)
+
+
+@router.post("/switch-to-secondary", response_model=Switched, responses=failures(401, 404, 409))
+async def switch_to_secondary(
+    request: Request, force: bool = _FORCE, authorization: t.Optional[str] = _TOKEN  # noqa: UP045
+) -> t.Any:
+    """Make the second node active."""
+    return await _switch(request, authorization, 1, force)
+
+
+@router.post("/switch-to/{node}", response_model=Switched, responses=failures(401, 404, 409))
+async def switch_to(
+    request: Request,
+    node: str = Path(..., max_length=255, **pattern("^[A-Za-z0-9._-]+$")),
+    force: bool = _FORCE,
+    authorization: t.Optional[str] = _TOKEN,  # noqa: UP045
+) -> t.Any:
+    """Make the node of this name active. Waits until it has caught up; 409 and the lag where it does not."""
+    return await _switch(request, authorization, node, force)
+
+
+def _active(service: Service) -> dict[str, t.Any]:
+    node, record = service.client.active, service.client.record
+    if node is None:
+        raise Unavailable("no node can be used")
+    same = record is not None and record.node == node.name
+    return {
+        "ok": True,
+        "active_node": node.role,
+        "node": node.name,
+        "epoch": record.epoch if record else 0,
+        # Apart from what is agreed while the agreed node cannot be reached from here
+        "since": record.since if record and same else "",
+        "by": record.by if record and same else service.configuration.instance,
+    }
+
+
+def _allow(service: Service, authorization: str | None) -> None:
+    scheme, _ignored, token = (authorization or "").partition(" ")
+    given, wanted = token.strip().encode(), service.configuration.switch_token.encode()
+    if scheme.lower() != "bearer" or not hmac.compare_digest(given, wanted):
+        raise Refused(401, "This needs the token of the administrators.")
+
+
+async def _switch(request: Request, authorization: str | None, target: str | int, force: bool) -> t.Any:
+    service = service_of(request)
+    caller = request.client.host if request.client else "unknown"
+    try:
+        _allow(service, authorization)
+    except Refused:
+        audit = {"action": "switch", "to": target, "from": caller, "done": False}
+        log.warning("a switch without the token", extra={"audit": audit})
+        raise
+    names = list(service.client.nodes)
+    if isinstance(target, int):
+        if target >= len(names):
+            raise Refused(404, "There is no such node.")
+        target = names[target]
+    previous = service.client.active
+    audit = {"action": "switch", "to": target, "from": caller, "force": force}
+    try:
+        changed = await service.client.switch_to(target, force=force, by=f"administrator@{caller}")
+    except SwitchRefused as error:
+        log.warning("a switch was refused", extra={"audit": {**audit, "done": False, "why": str(error)}})
+        raise
+    log.info("a switch was asked for", extra={"audit": {**audit, "done": True, "changed": changed}})
+    return reply(200, {**_active(service), "changed": changed, "previous": previous.role if previous else ""})

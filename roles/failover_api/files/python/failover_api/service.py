@@ -1,0 +1,52 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the endpoints work with, started and ended together."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+
+import psycopg
+from multimaster_failover import FailoverClient, Unavailable
+from multimaster_failover.redis_agreement import RedisAgreement
+
+from .catalogue import Catalogue
+from .configuration import Configuration
+from .generos_sql import warm_up
+from .idempotency import IdempotencyKeys
+
+log = logging.getLogger("failover_api")
+
+
+class Service:
+    """One instance of the API."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        self.configuration = configuration
+        self._agreement = RedisAgreement(configuration.redis) if configuration.redis else None
+        self.client = FailoverClient(
+            configuration.failover,
+            name=f"failover_api@{configuration.instance}",
+            agreement=self._agreement,
+            warm_up=warm_up,
+        )
+        self.genero_keys = self.client.key_stock("public.generos_id_genero_seq")
+        self.idempotency_keys = IdempotencyKeys()
+        self.catalogue = Catalogue(configuration.redis, configuration.stanzas)
+
+    async def start(self) -> None:
+        await self.client.start()
+        # So that the first request after a start finds a key.
+        with contextlib.suppress(Unavailable, psycopg.Error):
+            await self.genero_keys.fill()
+        log.info("started with %d nodes", len(self.client.nodes))
+
+    async def stop(self) -> None:
+        await self.client.stop()
+        await self.catalogue.close()
+        log.info("stopped")
+
+    def redis_answering(self) -> list[bool]:
+        return list(self._agreement.answering) if self._agreement else []

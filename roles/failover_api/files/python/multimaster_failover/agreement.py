@@ -1,0 +1,55 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which node all clients take for the active one: the record, and what keeps it for them."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import typing as t
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True)
+class Record:
+    """``node`` has been active since ``since`` (UTC, ISO 8601), said ``by`` a client. The higher epoch is the later word."""
+
+    node: str
+    epoch: int
+    since: str
+    by: str
+
+    @property
+    def rank(self) -> tuple[int, str, str]:
+        """Of two records the one of higher rank holds; two clients that spoke at once are told apart as well."""
+        return (self.epoch, self.since, self.by)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+
+def new_record(node: str, epoch: int, by: str) -> Record:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by)
+
+
+def parse_record(text: str | bytes | None) -> Record | None:
+    """None where nothing, or nothing of this form, is kept."""
+    try:
+        values = json.loads(text or "null")
+        return Record(str(values["node"]), int(values["epoch"]), str(values["since"]), str(values["by"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+class Agreement(t.Protocol):
+    """A store that all clients share. Neither method raises where the store is away."""
+
+    async def read(self) -> tuple[Record | None, bool]:
+        """The record of the highest rank, and whether every copy that answered has it."""
+
+    async def propose(self, record: Record) -> bool:
+        """Store it unless a record of higher rank is there; whether some copy has it now."""
+
+    async def close(self) -> None: ...

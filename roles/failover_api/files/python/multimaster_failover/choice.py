@@ -1,0 +1,48 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which node is the active one. Pure: what is known goes in, a name comes out."""
+
+from __future__ import annotations
+
+import enum
+import typing as t
+from dataclasses import dataclass
+
+
+class State(enum.Enum):
+    """What a node can be used for."""
+
+    # It answers, and has everything.
+    UP = "up"
+    # It answers, and may lack rows.
+    CATCHING_UP = "catching_up"
+    # It does not answer, or takes no writes.
+    ASIDE = "aside"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A node as the choice sees it. ``behind_for``: seconds since it began to answer without being up to date."""
+
+    name: str
+    state: State
+    behind_for: float = 0.0
+
+
+def choose(candidates: t.Sequence[Candidate], active: str | None, stale_wait: float) -> str | None:
+    """The node to use, in the order of preference of the candidates; None where there is none.
+
+    The active node stays while it answers: it has all that was acknowledged. Otherwise another one that is up to date; and
+    after ``stale_wait`` seconds without any, one that lacks rows: they arrive later, and nothing written is lost.
+    """
+    by_name = {candidate.name: candidate for candidate in candidates}
+    if active in by_name and by_name[active].state is not State.ASIDE:
+        return active
+    for candidate in candidates:
+        if candidate.state is State.UP:
+            return candidate.name
+    for candidate in candidates:
+        if candidate.state is State.CATCHING_UP and (active is None or candidate.behind_for >= stale_wait):
+            return candidate.name
+    return None

@@ -1,0 +1,108 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The nodes, which of them is active, and the only places where that changes."""
+
+from __future__ import annotations
+
+import asyncio
+import typing as t
+
+from .agreement import Record, new_record
+from .choice import State, choose
+from .errors import UnknownNode
+from .events import Events
+from .node import Node, WarmUp
+from .settings import Settings
+
+
+class Cluster:
+    """Shared by the parts of one client. Nothing here waits: a change of state is whole when its call returns."""
+
+    def __init__(self, settings: Settings, application_name: str, warm_up: WarmUp | None = None) -> None:
+        self.settings = settings
+        self.name = application_name
+        self.events = Events()
+        self.nodes = {node.name: Node(node, settings, application_name, warm_up) for node in settings.nodes}
+        # The active node, or the last that was; None before the first
+        self.active: str | None = None
+        # What is agreed between the clients, as far as this one knows
+        self.record: Record | None = None
+        # Called with each record that this client has decided on
+        self.on_decision: t.Callable[[Record], None] = lambda record: None
+        self._ids = {node.name: node.node_id for node in settings.nodes}
+
+    def node(self, name: str) -> Node:
+        try:
+            return self.nodes[name]
+        except KeyError:
+            raise UnknownNode("there is no such node") from None
+
+    def current(self) -> Node | None:
+        """The active node while it can be used."""
+        node = self.nodes.get(self.active or "")
+        return node if node is not None and node.state is State.UP else None
+
+    def slot_name(self, publisher: str, subscriber: str) -> str:
+        return self.settings.slot_name.format(publisher=self._ids[publisher], subscriber=self._ids[subscriber])
+
+    def set_aside(self, node: Node, why: str) -> None:
+        """Use it no more until it has answered and caught up. What is under way on it fails now."""
+        if node.state is State.ASIDE:
+            node.reason = why
+            return
+        node.become(State.ASIDE, why)
+        node.fresh = node.catch_up = None
+        node.strikes = 0
+        node.pool.close()
+        self.events.add("set_aside", node.name, why)
+        self.reconsider(f"{node.name}: {why}")
+
+    def reconsider(self, why: str) -> None:
+        """Choose again which node is active, after any change of a node's state."""
+        now = asyncio.get_running_loop().time()
+        agreed = self.record.node if self.record else None
+        if agreed in self.nodes and self.nodes[agreed].state is State.UP and agreed != self.active:
+            self._activate(agreed, "followed", "agreed between the clients")
+            return
+        candidates = [node.candidate(now) for node in self.nodes.values()]
+        name = choose(candidates, self.active, self.settings.stale_wait)
+        if name is None:
+            return
+        node, was_active = self.nodes[name], name == self.active
+        if not was_active:
+            # Only one who went along with what was agreed speaks against it; the others wait, see Follower.
+            decides = self.record is None or self.record.node in (self.active, name)
+            self._activate(name, "failover" if self.active else "started", why)
+            if decides:
+                self.decide(name)
+        if node.state is State.CATCHING_UP:
+            self.mark_up(node, "it has all that was acknowledged" if was_active else "no other can be used, it may lack rows")
+
+    def mark_up(self, node: Node, why: str = "") -> None:
+        node.become(State.UP)
+        node.catch_up = None
+        self.events.add("up", node.name, why)
+
+    def decide(self, name: str) -> None:
+        """This client's word on which node is active, for all of them."""
+        if self.record is not None and self.record.node == name:
+            return
+        self.record = new_record(name, (self.record.epoch if self.record else 0) + 1, self.name)
+        self.on_decision(self.record)
+
+    def switch(self, name: str, by: str) -> None:
+        """Make it active on purpose."""
+        self._activate(name, "switch", "on request", by)
+        self.decide(name)
+
+    def adopt(self, record: Record) -> None:
+        """Take over what others agreed on; followed as soon as that node can be used from here."""
+        self.record = record
+        self.reconsider("agreed between the clients")
+
+    def _activate(self, name: str, kind: str, why: str, by: str = "") -> None:
+        previous, self.active = self.active, name
+        if kind == "followed" and self.record:
+            by = self.record.by
+        self.events.add(kind, name, why, by or self.name, previous=previous)

@@ -1,0 +1,112 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One connection to a node: opened within a time, watched while it idles, cut off at once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+import socket
+import typing as t
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+Connection = psycopg.AsyncConnection[t.Any]
+
+# A peer that vanished without a word is given up by the kernel, too.
+_TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 3000}
+
+
+def conninfo(parameters: t.Mapping[str, t.Any], *, application_name: str, statement_timeout: float) -> str:
+    """libpq's connection string. The server gives up by itself what nobody waits for any more."""
+    milliseconds = max(1, round(statement_timeout * 1000))
+    options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={2 * milliseconds}"
+    return make_conninfo(**{**_TCP, "application_name": application_name, "options": options, **parameters})
+
+
+async def connect(text: str, timeout: float) -> Connection:
+    """A new connection in autocommit mode. Raises psycopg.OperationalError, also when the time is over."""
+    try:
+        return await asyncio.wait_for(psycopg.AsyncConnection.connect(text, autocommit=True), timeout)
+    except asyncio.TimeoutError:
+        raise psycopg.OperationalError("no connection in time") from None
+
+
+def cut(connection: Connection) -> None:
+    """End it now, whatever it is doing.
+
+    A statement that waits for its answer fails at once. psycopg's own cancellation is not used: it asks the server to
+    cancel over a new connection, and a server that hangs would let that wait for ever.
+    """
+    try:
+        copy = socket.socket(fileno=os.dup(connection.pgconn.socket))
+    except (psycopg.Error, OSError):
+        return
+    try:
+        copy.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    finally:
+        copy.close()
+
+
+def discard(connection: Connection) -> None:
+    """Give its socket back. Nothing may be waiting on the connection."""
+    cut(connection)
+    connection.pgconn.finish()
+
+
+def is_quiet(connection: Connection) -> bool:
+    """Whether an idle connection has nothing to say. A server that closed it, or is about to, has."""
+    try:
+        poll = select.poll()
+        poll.register(connection.pgconn.socket, select.POLLIN)
+        return not poll.poll(0)
+    except (psycopg.Error, OSError):
+        return False
+
+
+def is_idle(connection: Connection) -> bool:
+    """Whether it is open and outside a transaction."""
+    return not connection.closed and connection.pgconn.transaction_status == psycopg.pq.TransactionStatus.IDLE
+
+
+class Deadline:
+    """Cuts a connection when the time is over, unless it was left before.
+
+    This program itself may be what is slow (a busy machine, a host that was paused): then the timer comes late, or the answer
+    is there and was not read yet. Such a deadline is put off, some times at most.
+    """
+
+    LATE = 0.05
+    PUT_OFF = 3
+
+    def __init__(self, connection: Connection, seconds: float) -> None:
+        self.expired = False
+        self._connection = connection
+        self._seconds = seconds
+        self._put_off = 0
+        self._loop = asyncio.get_running_loop()
+        self._set(seconds)
+
+    def __enter__(self) -> Deadline:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def _set(self, seconds: float) -> None:
+        self._due = self._loop.time() + seconds
+        self._timer = self._loop.call_at(self._due, self._over)
+
+    def _over(self) -> None:
+        is_late = self._loop.time() - self._due > self.LATE
+        if self._put_off < self.PUT_OFF and (is_late or not is_quiet(self._connection)):
+            self._put_off += 1
+            self._set(self._seconds / 2)
+            return
+        self.expired = True
+        cut(self._connection)

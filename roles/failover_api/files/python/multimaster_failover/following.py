@@ -1,0 +1,84 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Keeps this client and the others on one node, through what they share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from .agreement import Agreement, Record
+from .choice import State
+from .cluster import Cluster
+
+log = logging.getLogger("multimaster_failover")
+
+# An agreed node that cannot be reached from here is objected to after this time, and then not again for a while: two clients
+# that each reach another node only would send each other to and fro for ever.
+_PATIENCE = 1.0
+_QUARREL = 30.0
+
+
+class Follower:
+    """Reads the record several times a second, and tells it what this client decides."""
+
+    def __init__(self, cluster: Cluster, agreement: Agreement) -> None:
+        self._cluster, self._agreement = cluster, agreement
+        self._told: Record | None = None
+        self._woken = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._objected = float("-inf")
+        self._apart_since: float | None = None
+        cluster.on_decision = lambda record: self._woken.set()
+
+    async def start(self) -> None:
+        """The first look, before this client has made up its mind."""
+        record, _ignored = await self._agreement.read()
+        if record is not None and record.node in self._cluster.nodes:
+            self._cluster.record = record
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._agreement.close()
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.once()
+            except Exception:
+                log.exception("the shared state could not be followed")
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._woken.wait(), self._cluster.settings.follow_interval)
+            self._woken.clear()
+
+    async def once(self) -> None:
+        """Tell what was decided here, then hear what the others decided."""
+        mine = self._cluster.record
+        if mine is not None and mine is not self._told and await self._agreement.propose(mine):
+            self._told = mine
+        record, everywhere = await self._agreement.read()
+        mine = self._cluster.record
+        if record is not None and record.node in self._cluster.nodes and (mine is None or record.rank > mine.rank):
+            self._told = record
+            self._cluster.adopt(record)
+        elif mine is not None and not (everywhere and record == mine):
+            # A server that lost its memory, or was away when it was told.
+            await self._agreement.propose(mine)
+        self._object()
+
+    def _object(self) -> None:
+        cluster, now = self._cluster, asyncio.get_running_loop().time()
+        record = cluster.record
+        agreed = cluster.nodes.get(record.node) if record else None
+        if agreed is None or cluster.current() is None or cluster.active == agreed.name or agreed.state is not State.ASIDE:
+            self._apart_since = None
+            return
+        self._apart_since = self._apart_since or now
+        if now - self._apart_since >= _PATIENCE and now - self._objected >= _QUARREL and cluster.active:
+            self._objected = now
+            cluster.decide(cluster.active)

@@ -1,0 +1,102 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a node says of itself, five times a second, over a connection of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import typing as t
+from dataclasses import dataclass, field
+
+import psycopg
+
+from .connection import Connection, Deadline, connect, discard
+
+# Open to every role: no privilege is needed for any of it.
+_QUERY = """
+SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only') = 'on',
+       CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() - '0/0' END::text,
+       (SELECT pg_catalog.json_object_agg(s.slot_name, pg_catalog.json_build_array(
+                   (s.confirmed_flush_lsn - '0/0')::text, s.active, s.wal_status))
+        FROM pg_catalog.pg_replication_slots AS s
+        WHERE s.slot_type = 'logical' AND s.database = pg_catalog.current_database())
+"""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """How far a subscriber has confirmed what this node wrote, as a position in bytes."""
+
+    confirmed: int
+    active: bool
+    lost: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """A node's answer: its position in the WAL in bytes, and the slots of its subscribers."""
+
+    started: float
+    finished: float
+    read_only: bool
+    position: int
+    slots: t.Mapping[str, Slot] = field(default_factory=dict)
+
+    @property
+    def seconds(self) -> float:
+        return self.finished - self.started
+
+
+def read_report(row: t.Sequence[t.Any], started: float, finished: float) -> Report:
+    read_only, position, slots = row
+    found = {
+        name: Slot(int(confirmed or 0), bool(active), status == "lost")
+        for name, (confirmed, active, status) in (slots or {}).items()
+    }
+    return Report(started, finished, bool(read_only), int(position or 0), found)
+
+
+class Probe:
+    """Asks one node. Not for two callers at a time."""
+
+    def __init__(self, conninfo: str, connect_timeout: float) -> None:
+        self._conninfo = conninfo
+        self._connect_timeout = connect_timeout
+        self._connection: Connection | None = None
+
+    async def ask(self, timeout: float) -> Report:
+        """The node's answer within ``timeout``.
+
+        Raises psycopg.Error where it cannot be had, TimeoutError where none came. A connection that turns out to be broken is
+        made anew once: somebody may have ended just this session.
+        """
+        reused = self._connection is not None
+        try:
+            return await self._ask(timeout)
+        except psycopg.OperationalError:
+            if not reused:
+                raise
+        return await self._ask(timeout)
+
+    def close(self) -> None:
+        if self._connection is not None:
+            discard(self._connection)
+            self._connection = None
+
+    async def _ask(self, timeout: float) -> Report:
+        loop = asyncio.get_running_loop()
+        if self._connection is None:
+            self._connection = await connect(self._conninfo, self._connect_timeout)
+        started = loop.time()
+        with Deadline(self._connection, timeout) as deadline:
+            try:
+                cursor = await self._connection.execute(_QUERY)
+                row = await cursor.fetchone()
+            except BaseException:
+                self.close()
+                if deadline.expired:
+                    raise TimeoutError from None
+                raise
+        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+        return read_report(row, started, loop.time())

@@ -1,0 +1,84 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The record in one or more Redis servers that know nothing of each other. One that answers is enough."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import typing as t
+
+from redis.exceptions import RedisError
+
+from .agreement import Record, parse_record
+from .redis_client import close, redis_client
+
+KEY = "failover:active"
+
+# A server that is away is left alone for so long, so that it does not hold up the word of the other.
+_PAUSE = 1.0
+
+# Compared and set in one step, so that no client's word overwrites a later one.
+_SET = """
+local held = redis.call('GET', KEYS[1])
+if held then
+  local fine, value = pcall(cjson.decode, held)
+  if fine and type(value) == 'table' and tonumber(value.epoch) then
+    local epoch, since, by = tonumber(value.epoch), tostring(value.since), tostring(value.by)
+    local mine = tonumber(ARGV[2])
+    if epoch > mine or (epoch == mine and (since > ARGV[3] or (since == ARGV[3] and by >= ARGV[4]))) then
+      return held == ARGV[1] and 1 or 0
+    end
+  end
+end
+redis.call('SET', KEYS[1], ARGV[1])
+return 1
+"""
+
+log = logging.getLogger("multimaster_failover")
+
+
+class RedisAgreement:
+    """``servers``: keyword arguments of ``redis.asyncio.Redis`` for each (host, port, username, password, ssl ...)."""
+
+    def __init__(self, servers: t.Sequence[t.Mapping[str, t.Any]], timeout: float = 0.3) -> None:
+        self._servers = [redis_client(server, timeout) for server in servers]
+        self._locks = [asyncio.Lock() for _ignored in servers]
+        self._not_before = [0.0 for _ignored in servers]
+        # Whether each server answered the last time
+        self.answering = [False for _ignored in servers]
+
+    async def read(self) -> tuple[Record | None, bool]:
+        answers = await self._on_all(lambda server: server.get(KEY))
+        records = [parse_record(text) for text in answers if not isinstance(text, Exception)]
+        best = max((record for record in records if record is not None), key=lambda record: record.rank, default=None)
+        return best, all(record == best for record in records)
+
+    async def propose(self, record: Record) -> bool:
+        arguments = (record.to_json(), record.epoch, record.since, record.by)
+        answers = await self._on_all(lambda server: server.eval(_SET, 1, KEY, *arguments))
+        return any(not isinstance(answer, Exception) and int(answer) == 1 for answer in answers)
+
+    async def close(self) -> None:
+        for server in self._servers:
+            await close(server)
+
+    async def _on_all(self, command: t.Callable[[t.Any], t.Awaitable[t.Any]]) -> list[t.Any]:
+        return await asyncio.gather(*(self._on(index, command) for index in range(len(self._servers))))
+
+    async def _on(self, index: int, command: t.Callable[[t.Any], t.Awaitable[t.Any]]) -> t.Any:
+        loop = asyncio.get_running_loop()
+        async with self._locks[index]:
+            if loop.time() < self._not_before[index]:
+                return ConnectionError("away")
+            try:
+                answer = await command(self._servers[index])
+            except (RedisError, OSError, asyncio.TimeoutError) as error:
+                if self.answering[index]:
+                    log.warning("Redis server %d of %d is away", index + 1, len(self._servers))
+                self.answering[index] = False
+                self._not_before[index] = loop.time() + _PAUSE
+                return error
+        self.answering[index] = True
+        return answer

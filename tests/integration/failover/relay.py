@@ -1,0 +1,101 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A relay in front of a server that loses what a test wants to be lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import typing as t
+
+
+class Relay:
+    """Passes bytes both ways, until told otherwise.
+
+    ``lose_answer_to``: the answer to the next message that holds these bytes is dropped, and the connection with it, after the
+    server has answered: carried out, and nobody knows. ``silent``: nothing passes any more, connections stay open.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._target = port
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[t.Any]] = set()
+        self.port = 0
+        self.lose_answer_to: bytes | None = None
+        self.lost = 0
+        self.silent = False
+
+    async def __aenter__(self) -> Relay:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server
+        self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        try:
+            server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._target)
+        except OSError:
+            writer.close()
+            return
+        connection = {"losing": False}
+        ways = [
+            asyncio.create_task(self._pass(reader, server_writer, connection, to_server=True)),
+            asyncio.create_task(self._pass(server_reader, writer, connection, to_server=False)),
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            writer.close()
+            server_writer.close()
+
+    async def _pass(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: dict[str, bool], *, to_server: bool
+    ) -> None:
+        while data := await reader.read(65536):
+            while self.silent:
+                await asyncio.sleep(0.05)
+            if to_server and self.lose_answer_to and self.lose_answer_to in data:
+                connection["losing"], self.lose_answer_to = True, None
+            elif not to_server and connection["losing"]:
+                self.lost += 1
+                return
+            writer.write(data)
+            await writer.drain()
+
+
+@contextlib.contextmanager
+def relay_in_thread(port: int) -> t.Iterator[Relay]:
+    """For tests that are not asynchronous themselves."""
+    ready, end = threading.Event(), threading.Event()
+    relays: list[Relay] = []
+
+    async def serve() -> None:
+        async with Relay(port) as relay:
+            relays.append(relay)
+            ready.set()
+            while not end.is_set():
+                await asyncio.sleep(0.02)
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(10)
+    try:
+        yield relays[0]
+    finally:
+        end.set()
+        thread.join()

@@ -1,0 +1,192 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The failover client alone, on two real masters that are killed, stopped, frozen and brought back under load."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import typing as t
+
+import pytest
+from failover_mesh import FailoverMesh, Load, freeze, kill, start_again, thaw, until
+from multimaster_failover import FailoverClient, NoNode
+from servers import Server
+
+SEQUENCE = "journal_id_seq"
+
+
+async def faulted(mesh: FailoverMesh, client: FailoverClient, fault: t.Callable[[Server], None], after: float = 0.7) -> Load:
+    """Half a second of writes on the first node, the fault, and some more on the other."""
+    async with client, Load(client, SEQUENCE) as load:
+        await until(lambda: len(load.keys) > 100, what="writes")
+        assert load.nodes_since(0) == {"pg1"}
+        await until(lambda: client.nodes["pg2"].state.value == "up", what="the second node up to date")
+        await asyncio.get_running_loop().run_in_executor(None, fault, mesh.a)
+        at = time.monotonic()
+        await asyncio.sleep(after)
+        assert load.nodes_since(at + 0.5) == {"pg2"}
+    return load
+
+
+@pytest.mark.parametrize(
+    ("fault", "bound"),
+    [
+        pytest.param(kill, 0.25, id="kill"),
+        pytest.param(lambda server: server.stop("fast"), 0.25, id="stop"),
+        pytest.param(freeze, 0.6, id="freeze"),
+    ],
+)
+def test_no_request_fails_and_every_acknowledged_row_is_there_once(
+    mesh: FailoverMesh, fault: t.Callable[[Server], None], bound: float
+) -> None:
+    load = asyncio.run(faulted(mesh, FailoverClient(mesh.settings()), fault))
+    assert load.failed == []
+    # Bounds for a busy machine; the figures that are promised are measured by the failover harness.
+    assert load.longest_gap() < bound
+    if fault is freeze:
+        thaw(mesh.a)
+    else:
+        start_again(mesh.a)
+    mesh.assert_all_there_once(load.keys)
+    print(f"longest gap {load.longest_gap() * 1000:.1f} ms of {len(load.keys)} writes")
+
+
+def test_a_node_that_comes_back_has_caught_up_before_it_is_used_and_is_not_active_by_itself(mesh: FailoverMesh) -> None:
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings())
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            kill(mesh.a)
+            await until(lambda: "pg2" in load.nodes_since(0), what="failover")
+            # What pg2 writes does not reach pg1 for now.
+            subscription = mesh.subscription(mesh.b)
+            await asyncio.get_running_loop().run_in_executor(None, start_again, mesh.a)
+            mesh.a.query(f"ALTER SUBSCRIPTION {subscription} DISABLE", db=mesh.db)
+            await until(lambda: client.nodes["pg1"].state.value == "catching_up", what="pg1 answers")
+            before = len(load.keys)
+            await until(lambda: len(load.keys) > before + 100, what="more writes")
+            await asyncio.sleep(0.5)
+            assert client.nodes["pg1"].state.value == "catching_up"
+            assert "pg1 lacks" in client.nodes["pg1"].reason
+            mesh.a.query(f"ALTER SUBSCRIPTION {subscription} ENABLE", db=mesh.db)
+            await until(lambda: client.nodes["pg1"].state.value == "up", what="pg1 caught up")
+            at = time.monotonic()
+            await asyncio.sleep(0.5)
+            assert load.nodes_since(at) == {"pg2"}
+            assert await client.switch_to("pg1")
+            at = time.monotonic()
+            await asyncio.sleep(0.3)
+            assert load.nodes_since(at) == {"pg1"}
+        return load
+
+    load = asyncio.run(story())
+    assert load.failed == []
+    mesh.assert_all_there_once(load.keys)
+
+
+def test_with_auto_failback_the_first_node_is_active_again_after_it_has_caught_up(mesh: FailoverMesh) -> None:
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings(auto_failback=True, failback_after=0.5))
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            mesh.a.stop("immediate")
+            await until(lambda: "pg2" in load.nodes_since(0), what="failover")
+            await asyncio.get_running_loop().run_in_executor(None, start_again, mesh.a)
+            await until(lambda: client.active is not None and client.active.name == "pg1", what="failback")
+        return load
+
+    load = asyncio.run(story())
+    assert load.failed == []
+    mesh.assert_all_there_once(load.keys)
+
+
+def test_both_away_is_said_at_once_and_both_come_back_by_themselves(mesh: FailoverMesh) -> None:
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings())
+        async with client, Load(client, SEQUENCE, writers=2) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            kill(mesh.a)
+            kill(mesh.b)
+            await until(lambda: client.active is None, what="both away")
+            began = time.monotonic()
+            with pytest.raises(NoNode) as said:
+                await client.fetch("SELECT 1")
+            assert time.monotonic() - began < 0.1
+            assert said.value.retry_after > 0
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(None, start_again, mesh.a)
+            await loop.run_in_executor(None, start_again, mesh.b)
+            at = time.monotonic()
+            await until(lambda: load.nodes_since(at), what="writes again")
+            await until(lambda: all(node.state.value == "up" for node in client.nodes.values()), what="both up")
+        assert all(isinstance(error, NoNode) for _ignored, error in load.failed)
+        return load
+
+    mesh.assert_all_there_once(asyncio.run(story()).keys)
+
+
+def test_a_node_that_lacks_rows_is_used_when_the_other_does_not_come_back(mesh: FailoverMesh) -> None:
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings(stale_wait=1.0))
+        async with client, Load(client, SEQUENCE, writers=2) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            loop = asyncio.get_running_loop()
+            mesh.pause(mesh.b)
+            kill(mesh.a)
+            await until(lambda: "pg2" in load.nodes_since(0), what="failover")
+            await asyncio.sleep(0.3)
+            kill(mesh.b)
+            await until(lambda: client.active is None, what="both away")
+            await loop.run_in_executor(None, start_again, mesh.a)
+            await until(lambda: client.nodes["pg1"].state.value == "catching_up", what="pg1 answers")
+            with pytest.raises(NoNode):
+                await client.fetch("SELECT 1")
+            at = time.monotonic()
+            await until(lambda: load.nodes_since(at) == {"pg1"}, what="writes on the node that lacks rows")
+            assert time.monotonic() - at > 0.5
+            await loop.run_in_executor(None, start_again, mesh.b)
+            mesh.go_on(mesh.b)
+            await until(lambda: client.nodes["pg2"].state.value == "up", what="pg2 caught up")
+        return load
+
+    mesh.assert_all_there_once(asyncio.run(story()).keys)
+
+
+def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
+    def read_only(server: Server) -> None:
+        server.query("ALTER SYSTEM SET default_transaction_read_only = on")
+        server.query("SELECT pg_reload_conf()")
+
+    try:
+        client = FailoverClient(mesh.settings())
+        load = asyncio.run(faulted(mesh, client, read_only))
+        assert load.failed == []
+        assert client.nodes["pg1"].reason == "it takes no writes"
+    finally:
+        mesh.a.query("SET default_transaction_read_only = off")
+        mesh.a.query("ALTER SYSTEM RESET default_transaction_read_only")
+        mesh.a.query("SELECT pg_reload_conf()")
+    mesh.assert_all_there_once(load.keys)
+
+
+def test_a_planned_switch_fails_nothing_and_is_short(mesh: FailoverMesh) -> None:
+    async def story() -> tuple[Load, float]:
+        client = FailoverClient(mesh.settings())
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            for target in ("pg2", "pg1") * 3:
+                at = time.monotonic()
+                assert await client.switch_to(target)
+                assert client.active is not None
+                assert client.active.name == target
+                assert not await client.switch_to(target)
+                await until(lambda at=at, target=target: target in load.nodes_since(at), what="writes there")
+        return load, load.longest_gap()
+
+    load, gap = asyncio.run(story())
+    assert load.failed == []
+    assert gap < 0.15
+    mesh.assert_all_there_once(load.keys)
+    print(f"longest gap {gap * 1000:.1f} ms")

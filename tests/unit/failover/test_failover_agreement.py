@@ -1,0 +1,191 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Several clients over one record: who is heard, and that two that reach different nodes do not quarrel for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import typing as t
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multimaster_failover import NodeSettings, Settings, derived_key, following
+from multimaster_failover.agreement import Record, new_record, parse_record
+from multimaster_failover.choice import State
+from multimaster_failover.cluster import Cluster
+from multimaster_failover.following import Follower
+
+
+class Store:
+    """A Redis that keeps the record of the highest rank."""
+
+    def __init__(self) -> None:
+        self.record: Record | None = None
+        self.away = False
+        self.proposals = 0
+
+    async def read(self) -> tuple[Record | None, bool]:
+        return (None, True) if self.away else (self.record, True)
+
+    async def propose(self, record: Record) -> bool:
+        if self.away:
+            return False
+        self.proposals += 1
+        if self.record is None or record.rank > self.record.rank:
+            self.record = record
+        return self.record == record
+
+    async def close(self) -> None:
+        pass
+
+
+class Client:
+    """A cluster without servers: the states are the test's."""
+
+    def __init__(self, name: str, store: Store) -> None:
+        settings = Settings(nodes=[NodeSettings("pg1", 1, {}), NodeSettings("pg2", 2, {})])
+        self.cluster = Cluster(settings, name)
+        self.follower = Follower(self.cluster, store)
+        self.sees(pg1=State.UP, pg2=State.UP)
+
+    def sees(self, **states: State) -> None:
+        for name, state in states.items():
+            node = self.cluster.nodes[name]
+            if state is State.ASIDE:
+                self.cluster.set_aside(node, "test")
+            else:
+                node.become(state)
+        self.cluster.reconsider("test")
+
+    @property
+    def active(self) -> str | None:
+        return self.cluster.active
+
+
+def play(story: t.Callable[[Store, Client, Client], t.Awaitable[None]]) -> Store:
+    async def run() -> Store:
+        store = Store()
+        await story(store, Client("one", store), Client("two", store))
+        return store
+
+    return asyncio.run(run())
+
+
+async def rounds(*clients: Client, count: int = 3) -> None:
+    for _ignored in range(count):
+        for client in clients:
+            await client.follower.once()
+
+
+def test_a_failover_seen_by_one_is_followed_by_the_other() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg1", "pg1")
+        one.sees(pg1=State.ASIDE)
+        await rounds(one, two, count=1)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        assert store.record is not None
+        assert (store.record.node, store.record.by) == ("pg2", "one")
+        # Traffic does not go back when the node does.
+        one.sees(pg1=State.UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
+def test_both_fail_over_without_the_store_and_agree_when_it_is_back() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        store.away = True
+        for client in (one, two):
+            client.sees(pg1=State.ASIDE)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        store.away, store.record = False, None
+        await rounds(one, two)
+        assert one.cluster.record == two.cluster.record == store.record
+
+    play(story)
+
+
+def test_a_record_that_names_a_node_out_of_reach_is_followed_once_that_is_up() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        two.sees(pg2=State.CATCHING_UP)
+        one.cluster.switch("pg2", "somebody")
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        two.sees(pg2=State.UP)
+        assert two.active == "pg2"
+
+    play(story)
+
+
+def test_two_that_reach_different_nodes_keep_to_these_and_stay_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_PATIENCE", 0.0)
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        one.sees(pg1=State.ASIDE)
+        two.sees(pg2=State.ASIDE)
+        await rounds(one, two, count=50)
+        assert (one.active, two.active) == ("pg2", "pg1")
+
+    assert play(story).proposals < 10
+
+
+def test_one_that_starts_apart_brings_the_others_to_a_node_that_all_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_PATIENCE", 0.0)
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(two)
+        assert store.record is not None
+        assert store.record.node == "pg1"
+        late = Client("late", store)
+        late.cluster.active, late.cluster.record = "pg2", store.record
+        late.cluster.nodes["pg1"].become(State.ASIDE)
+        await rounds(late, two)
+        assert (late.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
+records = st.builds(Record, st.text(), st.integers(0, 2**31), st.text(), st.text())
+
+
+@given(records)
+def test_a_record_is_read_as_it_was_written(record: Record) -> None:
+    assert parse_record(record.to_json()) == record
+
+
+NO_EPOCH = '{"node":"a","epoch":"x","since":"","by":""}'
+
+
+@pytest.mark.parametrize("text", [None, "", b"\xff", "{", "[]", "5", '{"node": "pg1"}', NO_EPOCH])
+def test_what_is_no_record_is_none(text: str | bytes | None) -> None:
+    assert parse_record(text) is None
+
+
+def test_ranks() -> None:
+    first = new_record("pg1", 1, "one")
+    assert new_record("pg2", 2, "one").rank > first.rank
+    assert new_record("pg2", 1, "two").rank > first.rank
+
+
+@given(st.text(min_size=1), st.text(), st.integers(0, 20))
+def test_derived_keys_are_negative_stable_32_bit(text: str, content: str, attempt: int) -> None:
+    encodable = text.encode(errors="replace").decode(), content.encode(errors="replace").decode()
+    key = derived_key(*encodable, attempt)
+    assert -(2**31) <= key <= -1
+    assert key == derived_key(*encodable, attempt)
+
+
+def test_derived_keys_differ_and_stay_what_they_are() -> None:
+    keys = {derived_key(text, content, attempt) for text in "abc" for content in "xyz" for attempt in range(3)}
+    assert len(keys) == 27
+    assert derived_key("ab", "c") != derived_key("a", "bc")
+    # Rows were stored under these: another way of deriving would store repetitions again.
+    assert derived_key("9f2c-1", "Noir") == -972753126
