@@ -67,16 +67,19 @@ class Direction:
         return left
 
 
-def catch_up(directions: t.Sequence[Direction], seconds: float) -> tuple[int, int]:
-    """Bytes left of what was written before now, at first and after at most so many seconds; 0 when both sides have it all."""
+def catch_up(directions: t.Sequence[Direction], seconds: float) -> tuple[int, bool]:
+    """Bytes left of what was written before now, after at most so many seconds, and whether one direction did not move at all.
+
+    Each direction is looked at by itself: one that moves must not hide one that stands still.
+    """
     for direction in directions:
         direction.begin()
     limit = time.monotonic() + seconds
-    first = left = sum(direction.left() for direction in directions)
-    while left and time.monotonic() < limit:
+    first = left = [direction.left() for direction in directions]
+    while any(left) and time.monotonic() < limit:
         time.sleep(PAUSE_SECONDS)
-        left = sum(direction.left() for direction in directions)
-    return first, left
+        left = [direction.left() for direction in directions]
+    return sum(left), any(now and now >= before for before, now in zip(first, left))
 
 
 def replicated(connection: Connection, publications: t.Sequence[str]) -> list[Table]:

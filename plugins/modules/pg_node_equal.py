@@ -73,7 +73,7 @@ left_bytes:
   type: int
   sample: 0
 stalled:
-  description: Whether nothing of it was confirmed while the task waited.
+  description: Whether one of the two nodes confirmed nothing of it while the task waited.
   returned: success
   type: bool
   sample: false
@@ -153,8 +153,7 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
 
 def _compare(params: dict[str, t.Any], here: Connection, there: Connection) -> dict[str, t.Any]:
     directions = [Direction(here, params["slot_here"]), Direction(there, params["slot_there"])]
-    first, left = catch_up(directions, params["catch_up_seconds"])
-    stalled = bool(left) and left >= first
+    left, stalled = catch_up(directions, params["catch_up_seconds"])
     result: dict[str, t.Any] = {"changed": False, "caught_up": not left, "left_bytes": left, "stalled": stalled}
     tables = replicated(here, params["publications"]) if params["compare"] and not left else []
     found, rows = differing(here, there, tables, params["compare_seconds"])

@@ -81,6 +81,7 @@ def test_a_side_that_does_not_receive_is_not_caught_up(run_module: RunModule, bo
     result = compare(run_module, both, catch_up_seconds=0.5)
     assert (result["caught_up"], result["equal"]) == (False, None)
     assert result["left_bytes"] > 0
+    assert result["stalled"]
     both.alter(server, "ENABLE")
     assert compare(run_module, both)["equal"]
 
