@@ -67,7 +67,9 @@ def make_plan(selection: Selection, policy: str, settings: Settings | None, stat
     plan = ConflictPlan()
     wanted, unwanted = selection.choose(state, policy)
     if settings is not None:
-        plan.first = _shared_statements(settings, state.shared, plan.differences)
+        # What tables share is made for tables: without any it would be removed again below.
+        if _governed_after(state, wanted, unwanted):
+            plan.first = _shared_statements(settings, state.shared, plan.differences)
         plan.changes = [change for change in (_give(table, state.shared) for table in wanted) if change.commands]
         plan.warnings += _warnings(wanted, selection)
     plan.changes += [_take(table, state.shared) for table in unwanted]

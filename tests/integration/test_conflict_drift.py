@@ -260,6 +260,14 @@ def test_nothing_published_is_no_error(mesh: Mesh) -> None:
     assert result["counts"]["last_update_wins"] == 0
 
 
+def test_a_database_that_publishes_no_table_yet_stays_as_it_is(mesh: Mesh) -> None:
+    mesh.pair.both("DROP PUBLICATION IF EXISTS pub; CREATE PUBLICATION pub")
+    for run in range(3):
+        result = mesh.policy(mesh.a)
+        assert not result["changed"], (run, result["diff"])
+    assert mesh.rows(mesh.a, "SELECT to_regnamespace('multimaster') IS NULL") == [(True,)]
+
+
 def test_another_node_id_restamps_from_the_next_write_on(mesh: Mesh) -> None:
     """As after a rebuild from another node's copy; open sessions follow at once."""
     mesh.policy(mesh.a, node_id=1)
