@@ -48,7 +48,7 @@ def run_module(capsys: pytest.CaptureFixture[str]) -> t.Callable[..., ModuleRun]
         result = ModuleRun(json.loads(captured.out))
         result.output = captured.out + captured.err
         result["warnings"] = [warning["event"]["msg"] for warning in result.get("warnings", [])]
-        assert bool(result.get("failed")) == fails, result
+        assert bool(result.get("failed")) == fails, result.get("msg", result)
         if not fails:
             assert isinstance(result["changed"], bool)
         return result

@@ -47,6 +47,10 @@ ORDER BY slot_name
 """
 
 
+class PeersBehind(MultimasterError):
+    """Subscribers have not confirmed yet what was written here."""
+
+
 class ConflictManager:
     def __init__(self, params: dict[str, t.Any], connection: Connection) -> None:
         check_parameters(params)
@@ -111,8 +115,6 @@ class ConflictManager:
         peers have to have received everything before: first without locks, then what came meanwhile.
         """
         has_peers = self._has_peers(changes)
-        if has_peers:
-            self._wait_for_peers(self._params["drain_timeout"], changes)
         # What was committed with synchronous_commit off is written, and sent, within three of these.
         delay = self._connection.fetch_value("SELECT setting::int FROM pg_settings WHERE name = 'wal_writer_delay'")
 
@@ -126,7 +128,17 @@ class ConflictManager:
                 for change in changes:
                     self._connection.execute(change.statement.command)
 
-        self._with_patience(changes, remove)
+        limit = time.monotonic() + self._params["drain_timeout"]
+        while True:
+            if has_peers:
+                self._wait_for_peers(max(0.0, limit - time.monotonic()), changes)
+            try:
+                return self._with_patience(changes, remove)
+            except PeersBehind:
+                # The tables are free again, and everybody who waited for them goes first.
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(PAUSE_SECONDS)
 
     def _has_peers(self, changes: t.Sequence[TableChange]) -> bool:
         has_columns = any(change.table.is_published and change.table.own_columns for change in changes)
@@ -141,10 +153,11 @@ class ConflictManager:
                 return
             if time.monotonic() > limit:
                 slots = ", ".join(f"{row['slot_name']} ({row['bytes']} bytes behind)" for row in behind)
-                raise MultimasterError(
+                raise PeersBehind(
                     f"The policy of {listed(change.table for change in changes)} cannot be removed: not everything that was "
-                    f"written here has reached the subscribers of the slots {slots} within {seconds:g} s, and changes that "
-                    "are queued hold columns that would be gone. Wait for them, or drop a slot that nobody will use again."
+                    f"written here has reached the subscribers of the slots {slots} within "
+                    f"{self._params['drain_timeout']:g} s, and changes that are queued hold columns that would be gone. "
+                    "Wait for them, or drop a slot that nobody will use again."
                 )
             time.sleep(0.05)
 

@@ -17,7 +17,7 @@ description:
   - The keys are C(pgbackrest:backup:<stanza>:<label>) (JSON), C(pgbackrest:latest:<stanza>:<full|diff|incr>) (the label) and
     the sorted set
     C(pgbackrest:history:<stanza>) (labels by the time they ended). Each server is changed in one transaction.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 options:

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_conflict_policy
 short_description: Decide how replicated rows that conflict are resolved and recorded
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Sets, per database or per table, what happens when two nodes write the same row at the same time.
   - With V(last_update_wins) all nodes end up with the version that was written last. Every row carries its version, which is

@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pg_sequence_mm
 short_description: Set the sequences of a multi-master node so that no two nodes yield the same value
-version_added: 1.0.0
+version_added: 0.1.0
 description:
   - Sets start, increment and current value of every sequence of a database (identity columns, serial columns and
     sequences of their own), so that this node yields only values that are congruent to O(node_id) modulo

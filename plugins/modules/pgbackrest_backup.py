@@ -13,7 +13,7 @@ description:
     M(multimaster.postgresql.backup_catalog).
   - Before anything is written it makes sure that the stanza can be read and belongs to the cluster of this host.
   - A backup that was killed half way is resumed by the next one of the same type, as pgBackRest does it.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 attributes:

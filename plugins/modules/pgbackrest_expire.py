@@ -16,7 +16,7 @@ description:
   - Surplus differential and incremental backups go one by one, the oldest first, and never one that a kept backup needs.
     These are
     returned in RV(held) and go when nothing needs them any more. The newest backup is never expired.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 options:

@@ -13,7 +13,7 @@ description:
     in the
     archive, and every problem in a sentence.
   - A repository that cannot be read is a problem in the result, not a failure of the task.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 options:

@@ -14,7 +14,7 @@ description:
   - The server is silent. It listens on a socket of this host only, archives nothing and replicates with nobody, whatever
     the backed up server's configuration says. Its subscriptions are disabled and lose their slots, which are the live node's.
   - It fails where anything is damaged, and names it.
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 attributes:

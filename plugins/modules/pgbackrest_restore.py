@@ -24,7 +24,7 @@ description:
     (the C(restore_command) that is written tells it apart), and each WAL segment is compared with its checksum first
     (O(verify_archive)).
   - Restoring a mesh member in place loses rows silently and is refused, see O(force_mesh_member).
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 attributes:

@@ -13,7 +13,7 @@ description:
     it is gone.
   - What is there is read from C(pgbackrest info --output=json) and compared with the system identifier in the cluster's
     C(pg_control).
-version_added: 1.0.0
+version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)
 options:

@@ -4,26 +4,10 @@
 from __future__ import annotations
 
 import sys
-import typing as t
 from pathlib import Path
-
-import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mesh import Node, mesh_nodes
+from fixtures import direction, nodes
 
-
-@pytest.fixture(scope="session")
-def nodes() -> t.Iterator[list[Node]]:
-    found = mesh_nodes()
-    yield found
-    for node in found:
-        node.close()
-
-
-@pytest.fixture(params=["first to second", "second to first"])
-def direction(request: pytest.FixtureRequest, nodes: list[Node]) -> tuple[Node, Node]:
-    """The writing node and the one on which its rows must appear, both ways round."""
-    first, second = nodes[:2]
-    return (first, second) if request.param == "first to second" else (second, first)
+__all__ = ["direction", "nodes"]

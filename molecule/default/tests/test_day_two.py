@@ -6,14 +6,10 @@
 from __future__ import annotations
 
 import json
-import os
 import typing as t
 from pathlib import Path
 
-import pytest
 from mesh import Node, run_playbook
-
-pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME") != "default", reason="once is enough")
 
 TABLES = ("titles", "names", "generos", "title_generos", "title_principals")
 

@@ -5,12 +5,7 @@
 
 from __future__ import annotations
 
-import os
-
-import pytest
 from mesh import Node, run_playbook
-
-pytestmark = pytest.mark.skipif(os.environ.get("MOLECULE_SCENARIO_NAME") != "default", reason="once is enough")
 
 
 def test_without_the_confirmation_nothing_happens(nodes: list[Node]) -> None:
