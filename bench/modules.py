@@ -19,9 +19,11 @@ OURS = "ansible_collections.multimaster.postgresql.plugins.modules."
 THEIRS = "ansible_collections.community.postgresql.plugins.modules."
 DB = "bench"
 
-# One module in a process of its own, as on a host; its arguments come as JSON.
+# One module in a process of its own, as on a host; its arguments come as JSON. Hosts have psycopg2 alone, and community's
+# modules would take the slower psycopg 3, which the tests bring.
 RUNNER = """
 import importlib, json, sys
+sys.modules["psycopg"] = None
 sys.path.insert(0, "collections")
 from ansible.module_utils.testing import patch_module_args
 with patch_module_args(json.loads(sys.argv[2])):
