@@ -26,23 +26,20 @@ lint() {
     antsibull-changelog lint
 }
 
+# Two at a time, each on hosts and a network of its own: a scenario waits as long as it computes.
 molecule_scenarios() {
-    local scenario
     # What an interrupted run left would be in the way of this one.
     "$here/destroy.sh" --tests
     export MOLECULE_GLOB='molecule/*/molecule.yml'
-    for scenario in ${SCENARIO:-$(cd molecule && dirname -- */molecule.yml)}; do
-        say "scenario $scenario"
-        molecule test --scenario-name "$scenario"
-    done
+    printf '%s\n' "${SCENARIO:-$(cd molecule && dirname -- */molecule.yml)}" | xargs --max-procs 2 --max-args 1 "$here/scenario.sh"
 }
 
 case $1 in
     lint) lint ;;
     collection) "$here/collection.sh" ;;
-    unit) pytest tests/unit "${arguments[@]}" ;;
+    unit) pytest --numprocesses 2 tests/unit "${arguments[@]}" ;;
     # A host with pgBackRest of its own takes minutes: make test-backup
-    integration) pytest tests/integration --ignore tests/integration/pgbackrest --ignore tests/integration/failover "${arguments[@]}" ;;
+    integration) pytest --numprocesses 2 --dist worksteal tests/integration --ignore tests/integration/pgbackrest --ignore tests/integration/failover "${arguments[@]}" ;;
     # These measure time against real faults, and want a quiet machine: make test-failover
     failover) pytest tests/integration/failover "${arguments[@]}" ;;
     backup) pytest tests/integration/pgbackrest "${arguments[@]}" ;;

@@ -118,6 +118,8 @@ notes:
   - These conflicts are not resolved. A key that is inserted again after it was deleted, or while another node deletes it, can
     end up on one node only. A second unique index that two nodes give the same value still stops the apply worker.
     C(TRUNCATE) that meets an insert, and two different changes of one key, leave the nodes with different rows.
+  - A row that arrives while a local transaction has inserted the same key and not yet committed stops the apply worker once. It
+    tries again by itself, and then the policy decides.
   - Large values (C(TOAST)) are written and replicated again with every update of their row, since the row is replaced as a
     whole.
   - Bulk inserts in ascending order of the key are applied at about 0.6 of the plain speed, others at 0.3 to 0.5. The faster way

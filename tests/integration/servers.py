@@ -30,6 +30,7 @@ CANDIDATES = [
     ROOT / ".cache/postgresql-16/usr/lib/postgresql/16/bin",
     Path("/usr/lib/postgresql/16/bin"),
 ]
+MEMORY = Path("/dev/shm")
 REPLICATOR_PASSWORD = "s3cret 'of\" replicator"
 
 SETTINGS = {
@@ -72,6 +73,10 @@ def as_server_user(*command: str) -> list[str]:
     if os.getuid() != 0:
         return list(command)
     return ["setpriv", "--reuid", "nobody", "--regid", "nogroup", "--clear-groups", *command]
+
+
+def has_room(directory: Path, bytes_wanted: int = 4 << 30) -> bool:
+    return os.access(directory, os.W_OK) and shutil.disk_usage(directory).free >= bytes_wanted
 
 
 def free_port() -> int:
@@ -140,7 +145,8 @@ class Server:
     def __init__(self, name: str, authority: Authority, settings: dict[str, t.Any] | None = None) -> None:
         self.name = name
         self.port = free_port()
-        self.home = Path(tempfile.mkdtemp(prefix=f"multimaster-{name}-"))
+        # In memory where there is room: hundreds of databases are made and dropped.
+        self.home = Path(tempfile.mkdtemp(prefix=f"multimaster-{name}-", dir=MEMORY if has_room(MEMORY) else None))
         self.data = self.home / "data"
         self.log = self.home / "server.log"
         self.certificates = self.home / "tls"
