@@ -126,7 +126,7 @@ def test_hammered_on_both_nodes(mesh: Mesh, variant: str) -> None:
 
 
 def _unexpected_errors(mesh: Mesh, begun: dict[str, int]) -> list[str]:
-    """What apply workers failed on, but for a key that a local transaction had inserted and not yet committed: that is tried again."""
+    """What apply workers failed on. A key that a local transaction has inserted and not yet committed is tried again."""
     failed = []
     for node in mesh.nodes:
         errors: dict[str, str] = {}
