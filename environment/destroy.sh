@@ -4,8 +4,8 @@
 #
 # Removes what this project made in the Docker engine: containers with their volumes, networks, volumes. Found by label, and by name
 # where an interrupted Molecule run left something without one. Never anything else.
-#   --tests   only what Molecule made; a demo goes on
-#   --images  the hosts' image as well
+#   --tests [SCENARIO]   only what Molecule made (for this scenario); a demo goes on
+#   --images             the hosts' image as well
 # shellcheck source=environment/common.sh
 . "$(dirname "$0")/common.sh"
 
@@ -30,8 +30,8 @@ remove() { # remove WHAT COMMAND... < IDS
 }
 
 if [ "${1:-}" = --tests ]; then
-    ours container '^mm-' '{{.Names}} {{.ID}}' name --all | remove containers docker rm --force --volumes
-    ours network '^multimaster-' '{{.Name}} {{.ID}}' name | remove networks docker network rm
+    ours container "^mm-${2:+$2-}" '{{.Names}} {{.ID}}' name --all | remove containers docker rm --force --volumes
+    ours network "^multimaster-${2:+$2\$}" '{{.Name}} {{.ID}}' name | remove networks docker network rm
     exit 0
 fi
 ours container '^(pg[12]$|mm-)' '{{.Names}} {{.ID}}' label --all | remove containers docker rm --force --volumes

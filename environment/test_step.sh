@@ -29,7 +29,7 @@ lint() {
 # Two at a time, each on hosts and a network of its own: a scenario waits as long as it computes.
 molecule_scenarios() {
     # What an interrupted run left would be in the way of this one.
-    "$here/destroy.sh" --tests
+    "$here/destroy.sh" --tests "${SCENARIO:-}"
     export MOLECULE_GLOB='molecule/*/molecule.yml'
     printf '%s\n' "${SCENARIO:-$(cd molecule && dirname -- */molecule.yml)}" | xargs --max-procs 2 --max-args 1 "$here/scenario.sh"
 }

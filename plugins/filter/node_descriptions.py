@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
+    database_problems,
     node_descriptions,
     node_pairs,
     slot_suffixes,
@@ -17,4 +18,9 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descr
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"node_descriptions": node_descriptions, "node_pairs": node_pairs, "slot_suffixes": slot_suffixes}
+        return {
+            "database_problems": database_problems,
+            "node_descriptions": node_descriptions,
+            "node_pairs": node_pairs,
+            "slot_suffixes": slot_suffixes,
+        }

@@ -15,6 +15,7 @@ Mapping = t.Mapping[str, t.Any]
 Options = dict[str, t.Any]
 
 LAST_UPDATE_WINS, ERROR = CONFLICT_POLICIES = ("last_update_wins", "error")
+_SLOT_SUFFIX = re.compile("[a-z0-9_]{0,40}")
 # Keys of a database's entry that are options of pg_publication of the same name.
 _PUBLICATION_OPTIONS = ("tables", "tables_in_schema", "operations", "publish_via_partition_root", "replica_identity_missing")
 
@@ -31,6 +32,32 @@ def slot_suffixes(databases: t.Sequence[Mapping]) -> dict[str, str]:
         for index, database in enumerate(databases)
     }
     return {database["name"]: database.get("slot_suffix", derived[database["name"]]) for database in databases}
+
+
+def database_problems(databases: t.Sequence[Mapping]) -> list[str]:
+    """What is wrong with the list of databases, one sentence each. That each entry has its options and their types is known."""
+    names = [database["name"] for database in databases]
+    if not names or len(set(names)) < len(names):
+        listed = ", ".join(names) or "none"
+        return [f"multimaster_databases must list each database that the nodes share once; it lists {listed}."]
+    problems = []
+    suffixes = slot_suffixes(databases)
+    if len(set(suffixes.values())) < len(names) or not all(_SLOT_SUFFIX.fullmatch(suffix) for suffix in suffixes.values()):
+        problems.append(
+            "The slots of each database need a name of their own, ending with at most 40 of a-z, 0-9 and _; now they end with "
+            f"{suffixes}. State a slot_suffix in the entries of multimaster_databases."
+        )
+    for database in databases:
+        if database.get("tables") == []:
+            problems.append(
+                f"The database {database['name']} has an empty list of tables. It never means all tables: leave tables out for "
+                "these, or name some."
+            )
+        if not set(database.get("conflict_policy_tables", {}).values()) <= set(CONFLICT_POLICIES):
+            problems.append(
+                f"conflict_policy_tables of the database {database['name']} must give each table last_update_wins or error."
+            )
+    return problems
 
 
 def publications(databases: t.Sequence[Mapping], replica_identity_missing: str) -> list[Options]:

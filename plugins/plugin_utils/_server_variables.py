@@ -20,7 +20,7 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_dif
 
 Mapping = t.Mapping[str, t.Any]
 
-VERSIONS = (16, 17, 18)
+VERSIONS = (16, 17)
 # The releases of Debian that the role knows, and the PostgreSQL that each brings itself.
 DEBIAN_VERSIONS = {"12": 15, "13": 17}
 

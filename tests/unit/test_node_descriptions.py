@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import typing as t
 
+import pytest
+
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import KINDS, described
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
     conflict_policies,
+    database_problems,
     node_descriptions,
     node_pairs,
     slot_suffixes,
@@ -116,3 +119,23 @@ def test_the_modules_take_every_description() -> None:
     for kind, descriptions in node().items():
         for options in descriptions:
             assert described(KINDS[kind], options, {"login_port": 5433}, "secret").params["login_port"] == 5433
+
+
+@pytest.mark.parametrize(
+    ("databases", "said"),
+    [
+        ([], "it lists none."),
+        ([{"name": "a"}, {"name": "a"}], "it lists a, a."),
+        ([{"name": "a"}, {"name": "b", "slot_suffix": ""}], "The slots of each database need a name of their own"),
+        ([{"name": "a", "slot_suffix": "B"}], "State a slot_suffix"),
+        ([{"name": "a", "tables": []}], "The database a has an empty list of tables."),
+        ([{"name": "a", "conflict_policy_tables": {"t": "first"}}], "conflict_policy_tables of the database a must give"),
+    ],
+)
+def test_each_mistake_in_the_databases_is_one_sentence(databases: list[dict[str, t.Any]], said: str) -> None:
+    (problem,) = database_problems(databases)
+    assert said in problem
+
+
+def test_good_databases_have_no_problems() -> None:
+    assert database_problems([{"name": "a", "tables": ["t"], "conflict_policy_tables": {"t": "error"}}, {"name": "B b"}]) == []

@@ -42,7 +42,7 @@ def test_the_defaults_are_right() -> None:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"postgresql_version": 15}, "postgresql_version is 15, but this role knows PostgreSQL 16, 17, 18."),
+        ({"postgresql_version": 15}, "postgresql_version is 15, but this role knows PostgreSQL 16, 17."),
         ({"postgresql_repository": "custom"}, "postgresql_repository_source needs name, uris, suites"),
         ({"postgresql_repository_key": "/no/such/key"}, "is no file on the controller"),
         ({"postgresql_cluster": "my cluster"}, "postgresql_cluster is my cluster"),

@@ -9,9 +9,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
 
-from fixtures import nodes
+from fixtures import direction, nodes
 
-__all__ = ["nodes"]
+__all__ = ["direction", "nodes"]
 
 
 def pytest_collection_modifyitems(items: list[t.Any]) -> None:
