@@ -19,7 +19,7 @@ import testinfra
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOYMENT = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "deployment"
 INVENTORY = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
-# What the issue promises for a row to arrive; a test that waits longer would hide a slow mesh.
+# What a row is promised to take to arrive; a test that waits longer would hide a slow mesh.
 ARRIVES_WITHIN_SECONDS = 5
 
 
