@@ -53,7 +53,7 @@ test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
 	@environment/test.sh molecule
 
 .PHONY: bench
-bench: ## Measures the figures of docs/benchmarks
+bench: ## Measures the figures of docs/benchmarks (ARGS=backup for a part)
 	@environment/bench.sh
 
 .PHONY: destroy
