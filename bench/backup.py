@@ -12,6 +12,8 @@ import typing as t
 import deployment
 from timing import run, say, summary
 
+import playbooks
+
 NODE = "mm-bench-1"
 INVENTORY = ("-i", "bench/inventory", "-i", "bench/backup_groups.yml")
 COPY = "/var/lib/postgresql/16/bench_copy"
@@ -26,7 +28,10 @@ def deploy() -> None:
     deployment.deploy()
     say("adding backups")
     run("ansible-playbook", *INVENTORY, "site.yml")
-    # pg_basebackup over the socket, which the role lets nobody do.
+
+
+def let_base_backups_in() -> None:
+    """pg_basebackup over the socket, which the role lets nobody do."""
     on_node("sh", "-c", "echo 'local replication postgres peer' >>/etc/postgresql/16/main/pg_hba.conf")
     sql("SELECT pg_reload_conf()")
 
@@ -154,10 +159,8 @@ def backup_playbook() -> None:
 
 def restore(*, delta: bool) -> None:
     options = {"stanza": NODE, "pg_path": COPY, "type": "immediate", "delta": delta}
-    run(
-        "ansible", *INVENTORY, NODE, "-m", "multimaster.postgresql.pgbackrest_restore",
-        "-a", json.dumps(options), "--become", "--become-user", "postgres",
-    )
+    module = ("-m", "multimaster.postgresql.pgbackrest_restore", "-a", json.dumps(options))
+    run("ansible", *INVENTORY, NODE, *module, "--become", "--become-user", "postgres")
 
 
 def base_backup() -> None:
@@ -188,9 +191,12 @@ def measure(megabytes: int, rounds: int) -> list[dict[str, t.Any]]:
     """All figures, on hosts of their own."""
     try:
         deploy()
+        say("site.yml with nothing to do")
+        results = [playbooks.no_op_against_setup(7, INVENTORY, " with backups and their catalogue")]
+        let_base_backups_in()
         fill(megabytes)
         say("backups")
-        results = [backups(rounds)]
+        results.append(backups(rounds))
         say("restores")
         results.append(restores(rounds))
         say("growth of the repository")
