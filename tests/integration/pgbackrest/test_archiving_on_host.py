@@ -11,6 +11,8 @@ import pytest
 from host import DATA, REPOSITORY, STANZA, Host
 from servers import wait_until
 
+pytestmark = pytest.mark.fault
+
 SEGMENT_MB = 16
 SMALL = "/mnt/small"
 
