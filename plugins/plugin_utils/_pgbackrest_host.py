@@ -176,7 +176,8 @@ class _Wanted:
                 yield f"{UNIT_FOLDER}multimaster-backup-catalog.{name}", f"catalog.{name}", {}
 
     def configuration(self, host: Values) -> dict[str, t.Any]:
-        processes = int(self.get("process_max")) or min(max(int(host.get("processors", 1)) // 2, 1), MOST_PROCESSES)
+        processors = int(host.get("processors", 1))
+        processes = int(self.get("process_max")) or min(max(processors // 2, 1), MOST_PROCESSES)
         queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("data_size_mb", 0)) // 4, LEAST_QUEUE_MB)
         server = {
             "address": self.get("server_address"),
@@ -197,8 +198,11 @@ class _Wanted:
                 "archive-push-queue-max": f"{queue_mb}MiB",
                 "spool-path": "/var/spool/pgbackrest",
             },
-            # Archiving runs beside everything else all the time.
-            "commands": {"archive-push": {"process-max": min(processes, MOST_ARCHIVING_PROCESSES)}},
+            "commands": {
+                # Archiving runs beside everything else all the time; a restore is waited for.
+                "archive-push": {"process-max": min(processes, MOST_ARCHIVING_PROCESSES)},
+                "restore": {"process-max": int(self.get("process_max")) or min(processors, MOST_PROCESSES)},
+            },
             "tls": dict(zip(("certificate_file", "key_file", "ca_file"), self.tls_files())),
             "server": server if self.server else {},
             "options": self.get("options"),

@@ -68,6 +68,7 @@ def test_a_new_host_needs_everything() -> None:
     assert [path for path, text in texts.items() if re.search("@(type|stanza|calendar)@", text)] == []
     configuration = texts["/etc/pgbackrest/pgbackrest.conf"].splitlines()
     assert "process-max=2" in configuration
+    assert configuration[configuration.index("[global:restore]") + 1] == "process-max=4"
     assert "archive-push-queue-max=10000MiB" in configuration
     settings = json.loads(texts["/etc/multimaster/backup.json"])
     assert settings["retention"] == {"full": 2, "diff": 7, "incr": 14}
