@@ -18,7 +18,7 @@ demo: ## Two replicating hosts with data, from nothing; again: changes nothing
 
 .PHONY: test
 test: ## Everything that CI runs
-	@environment/test.sh lint collection unit sanity integration molecule
+	@environment/test.sh lint collection unit sanity integration faults molecule
 
 .PHONY: test-lint
 test-lint: ## ruff, mypy, shellcheck, ansible-lint, changelog
@@ -53,7 +53,7 @@ test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
 	@environment/test.sh molecule
 
 .PHONY: bench
-bench: ## Measures the figures of docs/benchmarks
+bench: ## Measures the figures of docs/benchmarks (ARGS=backup for a part)
 	@environment/bench.sh
 
 .PHONY: destroy

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
 import typing as t
 
 import deployment
-import report
 from timing import run, say, summary
+
+import playbooks
 
 NODE = "mm-bench-1"
 INVENTORY = ("-i", "bench/inventory", "-i", "bench/backup_groups.yml")
@@ -28,7 +28,10 @@ def deploy() -> None:
     deployment.deploy()
     say("adding backups")
     run("ansible-playbook", *INVENTORY, "site.yml")
-    # pg_basebackup over the socket, which the role lets nobody do.
+
+
+def let_base_backups_in() -> None:
+    """pg_basebackup over the socket, which the role lets nobody do."""
     on_node("sh", "-c", "echo 'local replication postgres peer' >>/etc/postgresql/16/main/pg_hba.conf")
     sql("SELECT pg_reload_conf()")
 
@@ -43,17 +46,33 @@ def fill(megabytes: int) -> None:
         f"FROM generate_series(1, {megabytes * 1_000_000 // ROW_BYTES}) n"
     )
     sql("VACUUM (FREEZE, ANALYZE) filler")
-    sql("CHECKPOINT")
+    settle()
 
 
-def change_pages(share: float) -> None:
-    """One row on each page of so many of the table's pages; the new row fits onto the same page."""
+def change_pages(share: float, row: int) -> None:
+    """The row with that number on each page of so many of the table's pages; the new row fits onto the same page."""
     step = round(1 / share)
-    sql(
-        "UPDATE filler SET payload = reverse(payload) WHERE ctid IN "
-        f"(SELECT format('(%s,1)', page)::tid FROM generate_series(0, pg_relation_size('filler') / 8192 - 1, {step}) page)"
-    )
+    changed, pages = sql(
+        "WITH changed AS (UPDATE filler SET payload = reverse(payload) WHERE ctid IN (SELECT format('(%s,%s)', page, "
+        f"{row})::tid FROM generate_series(0, pg_relation_size('filler') / 8192 - 1, {step}) page) RETURNING 1) "
+        "SELECT count(*), pg_relation_size('filler') / 8192 FROM changed"
+    ).split("|")
+    if int(changed) < int(pages) * share * 0.95:
+        raise SystemExit(f"{changed} of {pages} pages were changed, which are too few for {share:.0%}")
+    settle()
+
+
+def settle() -> None:
+    """Until all that was written is on disk and in the archive: nothing of it is part of what is measured next."""
     sql("CHECKPOINT")
+    segment = sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+    sql("SELECT pg_logical_emit_message(true, 'bench', 'so that there is something to archive')")
+    sql("SELECT pg_switch_wal()")
+    deadline = time.monotonic() + 600
+    while sql(f"SELECT coalesce(last_archived_wal >= '{segment}', false) FROM pg_stat_archiver") != "t":
+        if time.monotonic() > deadline:
+            raise SystemExit(f"WAL segment {segment} was not archived within ten minutes")
+        time.sleep(0.5)
 
 
 def backups(rounds: int) -> dict[str, t.Any]:
@@ -101,9 +120,10 @@ def restores(rounds: int) -> dict[str, t.Any]:
 def growth(share: float) -> dict[str, t.Any]:
     """What an incremental backup adds to the repository after a share of the pages has changed."""
     sides = {}
-    for name, block in (("with block incremental", "y"), ("without", "n")):
+    for row, (name, block) in enumerate((("with block incremental", "y"), ("without", "n")), 1):
         pgbackrest(f"--repo1-block={block}", "--type=full", "backup")
-        change_pages(share)
+        # Another row each time: the first one of a page is no more where it was.
+        change_pages(share, row)
         pgbackrest(f"--repo1-block={block}", "--type=incr", "backup")
         added = info()["backup"][-1]["info"]["repository"]["delta"]
         say(f"  {name}: {added / 1e6:.1f} MB for {share:.0%} of the pages")
@@ -139,10 +159,8 @@ def backup_playbook() -> None:
 
 def restore(*, delta: bool) -> None:
     options = {"stanza": NODE, "pg_path": COPY, "type": "immediate", "delta": delta}
-    run(
-        "ansible", *INVENTORY, NODE, "-m", "multimaster.postgresql.pgbackrest_restore",
-        "-a", json.dumps(options), "--become", "--become-user", "postgres",
-    )
+    module = ("-m", "multimaster.postgresql.pgbackrest_restore", "-a", json.dumps(options))
+    run("ansible", *INVENTORY, NODE, *module, "--become", "--become-user", "postgres")
 
 
 def base_backup() -> None:
@@ -161,8 +179,8 @@ def info() -> dict[str, t.Any]:
     return json.loads(pgbackrest("--output=json", "info"))[0]
 
 
-def sql(command: str) -> None:
-    on_node("psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command, "postgres")
+def sql(command: str) -> str:
+    return on_node("psql", "-XAtq", "-v", "ON_ERROR_STOP=1", "-c", command, "postgres").strip()
 
 
 def on_node(*command: str) -> str:
@@ -170,33 +188,19 @@ def on_node(*command: str) -> str:
 
 
 def measure(megabytes: int, rounds: int) -> list[dict[str, t.Any]]:
-    """All figures, on a deployed mesh."""
-    fill(megabytes)
-    say("backups")
-    results = [backups(rounds)]
-    say("restores")
-    results.append(restores(rounds))
-    say("growth of the repository")
-    results.append(growth(0.01))
-    return results
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--megabytes", type=int, default=1024, help="size of the node's data")
-    parser.add_argument("--rounds", type=int, default=3, help="rounds of each comparison")
-    parser.add_argument("--no-report", action="store_true", help="print the figures only")
-    options = parser.parse_args()
+    """All figures, on hosts of their own."""
     try:
         deploy()
-        results = measure(options.megabytes, options.rounds)
+        say("site.yml with nothing to do")
+        results = [playbooks.no_op_against_setup(7, INVENTORY, " with backups and their catalogue")]
+        let_base_backups_in()
+        fill(megabytes)
+        say("backups")
+        results.append(backups(rounds))
+        say("restores")
+        results.append(restores(rounds))
+        say("growth of the repository")
+        results.append(growth(0.01))
     finally:
         deployment.remove()
-    if not options.no_report:
-        report.write("backup", results)
-    for result in results:
-        say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
-
-
-if __name__ == "__main__":
-    main()
+    return results

@@ -9,25 +9,25 @@ import typing as t
 
 from timing import in_turns, run, summary
 
-INVENTORY = "bench/inventory"
+INVENTORY = ("-i", "bench/inventory")
 
 
-def site() -> None:
-    output = run("ansible-playbook", "-i", INVENTORY, "site.yml")
+def site(inventory: t.Sequence[str] = INVENTORY) -> None:
+    output = run("ansible-playbook", *inventory, "site.yml")
     if output.count("changed=0") != 2:
         raise SystemExit(f"site.yml changed something on a mesh that was right:\n{output[-3000:]}")
 
 
 def setup() -> None:
-    run("ansible", "-i", INVENTORY, "postgresql", "-m", "setup")
+    run("ansible", *INVENTORY, "postgresql", "-m", "setup")
 
 
-def no_op_against_setup(rounds: int) -> dict[str, t.Any]:
-    """The no-op site.yml against a bare setup of the same hosts."""
-    taken = in_turns({"site.yml": site, "setup": setup}, rounds)
+def no_op_against_setup(rounds: int, inventory: t.Sequence[str] = INVENTORY, what: str = "") -> dict[str, t.Any]:
+    """The no-op site.yml against a bare setup of the same hosts. ``what`` else the inventory has them do, for the title."""
+    taken = in_turns({"site.yml": lambda: site(inventory), "setup": setup}, rounds)
     sides = {name: summary(values) for name, values in taken.items()}
     return {
-        "title": "site.yml with nothing to do, against a bare setup of both hosts",
+        "title": f"site.yml{what} with nothing to do, against a bare setup of both hosts",
         "unit": "s",
         "sides": sides,
         "ratio": sides["site.yml"]["median"] / sides["setup"]["median"],
@@ -40,7 +40,7 @@ def tables(make_tables: t.Callable[[int], None], rounds: int) -> dict[str, t.Any
     sides = {}
     for count in (10, 1000):
         make_tables(count)
-        run("ansible-playbook", "-i", INVENTORY, "site.yml")
+        run("ansible-playbook", *INVENTORY, "site.yml")
         sides[f"{count} tables"] = summary(in_turns({"site.yml": site}, rounds)["site.yml"])
     return {
         "title": "site.yml with nothing to do, 1,000 tables against 10",

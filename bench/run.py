@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import typing as t
 
+import backup
 import deployment
 import modules
 import report
@@ -16,13 +17,10 @@ from timing import say
 
 import playbooks
 
+PARTS = ("mesh", "backup")
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison of whole commands")
-    parser.add_argument("--samples", type=int, default=3000, help="rows for each host in the comparison of replication")
-    options = parser.parse_args()
 
+def mesh(options: argparse.Namespace) -> list[dict[str, t.Any]]:
     results: list[dict[str, t.Any]] = []
     try:
         say("modules with nothing to do")
@@ -36,9 +34,26 @@ def main() -> None:
         results.append(playbooks.tables(deployment.make_tables, options.rounds))
     finally:
         deployment.remove()
-    report.write("mesh", results)
-    for result in results:
-        say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
+    return results
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; all of them when none is named")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison of whole commands")
+    parser.add_argument("--samples", type=int, default=3000, help="rows for each host in the comparison of replication")
+    parser.add_argument("--megabytes", type=int, default=1024, help="data of the node that is backed up")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
+
+    for part in options.parts or PARTS:
+        # Each of the backups and restores reads or writes all of the data: a few rounds are enough.
+        results = mesh(options) if part == "mesh" else backup.measure(options.megabytes, min(options.rounds, 3))
+        report.write(part, results)
+        for result in results:
+            say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
 
 
 if __name__ == "__main__":

@@ -9,4 +9,6 @@
 "$project/environment/prepare.sh" bench test
 cd "$project"
 export PATH=$venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$project/collections
-exec python bench/run.py "$@"
+# make bench ARGS=backup: that part alone.
+read -r -a arguments <<<"${ARGS:-}"
+exec python bench/run.py "${arguments[@]}" "$@"

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# test_step.sh lint|collection|unit|sanity|integration|backup|failover|molecule : one part of the tests, on a prepared machine. ARGS goes to its
+# test_step.sh lint|collection|unit|sanity|integration|backup|faults|failover|molecule : one part of the tests, on a prepared machine. ARGS goes to its
 # runner; SCENARIO is the one Molecule scenario to run.
 # shellcheck source=environment/common.sh
 . "$(dirname "$0")/common.sh"
@@ -42,7 +42,9 @@ case $1 in
     integration) pytest --numprocesses 2 --dist worksteal tests/integration --ignore tests/integration/pgbackrest --ignore tests/integration/failover "${arguments[@]}" ;;
     # These measure time against real faults, and want a quiet machine: make test-failover
     failover) pytest tests/integration/failover "${arguments[@]}" ;;
-    backup) pytest tests/integration/pgbackrest "${arguments[@]}" ;;
+    backup) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest "${arguments[@]}" ;;
+    # Of these, what every push has to pass.
+    faults) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest -m fault "${arguments[@]}" ;;
     sanity) "$here/sanity.sh" "${arguments[@]}" ;;
     molecule) molecule_scenarios ;;
     *) die "there is no step $1" "make help" ;;

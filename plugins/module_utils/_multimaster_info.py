@@ -45,6 +45,7 @@ def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[st
     ]
     return {
         "node": _node(answers.node),
+        "archiving": _plain(answers.archiving or {}),
         "databases": sorted(databases),
         "slots": [_slot(row) for row in answers.slots if row["slot"]["database"] in (None, *databases)],
         "subscriptions": subscriptions,

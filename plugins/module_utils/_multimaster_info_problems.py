@@ -52,6 +52,16 @@ def _of_node(info: dict[str, t.Any]) -> t.Iterator[str]:
         yield f"wal_level is {settings['wal_level']}: the publications of this node cannot be subscribed to."
     if settings["max_logical_replication_workers"] == "0" and any(each["enabled"] for each in info["subscriptions"]):
         yield "max_logical_replication_workers is 0: nothing is replicated to this node."
+    archiving = info.get("archiving") or {}
+    if archiving.get("mode", "off") != "off" and archiving["failing"]:
+        waiting = archiving["waiting_segments"]
+        held = "" if waiting is None else f" {waiting} segments wait in pg_wal."
+        since = archiving["last_archived_time"]
+        yield (
+            f"Archiving fails: {archiving['last_failed_wal']} could not be archived at {archiving['last_failed_time']}"
+            f"{'; the last success was at ' + str(since) if since else ''}.{held} The server's log says why; "
+            "look whether the repository is full or away."
+        )
     for origin in info["origins"]:
         name = origin["name"]
         if name.startswith(MARKER) and any(name.endswith(f"_in_{database}") for database in info["databases"]):

@@ -56,8 +56,18 @@ SELECT current_setting('server_version_num')::int AS version_num,
        has_column_privilege('pg_subscription', 'subconninfo', 'SELECT') AS reads_conninfo,
        has_function_privilege('pg_show_replication_origin_status()', 'EXECUTE') AS reads_origins,
        pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
+       has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') AS reads_archive_status,
        (SELECT jsonb_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate) AS databases
 """
+
+_ARCHIVING = """
+SELECT current_setting('archive_mode') AS mode, archived_count, last_archived_wal, last_archived_time,
+       failed_count, last_failed_wal, last_failed_time,
+       coalesce(last_failed_time > coalesce(last_archived_time, '-infinity'), false) AS failing,
+       {waiting} AS waiting_segments
+  FROM pg_stat_archiver
+"""
+_WAITING = "(SELECT count(*)::int FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')"
 
 # What a role without pg_monitor may not see comes back as NULL.
 _SLOTS = f"""
@@ -132,6 +142,7 @@ class Answers(t.NamedTuple):
     subscriptions: list[dict[str, t.Any]]
     workers: list[dict[str, t.Any]]
     origins: list[dict[str, t.Any]]
+    archiving: dict[str, t.Any] | None = None
 
 
 class DatabaseAnswers(t.NamedTuple):
@@ -157,6 +168,7 @@ def read_server(connection: Connection) -> Answers:
         connection.fetch(_SUBSCRIPTIONS.format(more=more)),
         connection.fetch(_WORKERS),
         connection.fetch(_ORIGINS.format(more=positions, join=join)),
+        connection.fetch_one(_ARCHIVING.format(waiting=_WAITING if node["reads_archive_status"] else "NULL::int")),
     )
 
 

@@ -201,7 +201,9 @@ def refuse_unreachable(stanza: Stanza, backup: Backup, target: Target, archive: 
             f"time before {archived_at}.",
             last_wal=end,
         )
-    if target.time is not None and target.time > (reach.archived_at or 0):
+    # The repository tells whole seconds. Within the last one, the server itself finds out whether it gets there, and stops
+    # if not.
+    if target.time is not None and target.time >= (reach.archived_at or 0) + 1:
         raise MultimasterError(
             f"{target.value} cannot be reached: the archive of stanza {stanza.name} in {where} "
             f"ends{' (before a gap)' if reach.broken_after else ''} "

@@ -91,6 +91,13 @@ node:
     current_lsn: {description: The end of its WAL., type: str, returned: success, sample: 16/B374D848}
     standby: {description: Whether it is a standby., type: bool, returned: success, sample: false}
     settings: {description: Settings that decide how it replicates., type: dict, returned: success, sample: {wal_level: logical}}
+archiving:
+  description:
+    - How the server archives its WAL, as C(pg_stat_archiver) says it, with C(mode) (of the setting archive_mode), C(failing)
+      (the last attempt failed) and C(waiting_segments) (null where the role is no member of pg_monitor).
+  returned: success
+  type: dict
+  sample: {mode: 'on', failing: false, waiting_segments: 0, archived_count: 17}
 slots:
   description:
     - The slots of these databases, and those of no database, with all columns of C(pg_replication_slots). One direction of the

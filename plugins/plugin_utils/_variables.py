@@ -21,8 +21,11 @@ _BOOLEANS = frozenset({"yes", "no", "true", "false", "on", "off", "y", "n", "t",
 
 
 def variable_problems(values: t.Mapping[str, t.Any], options: Options) -> list[str]:
-    """One sentence for each variable that is misspelt or has another type than its option. Shows no value."""
-    problems: list[str] = []
+    """One sentence for each variable that is misspelt, lacking, or not of its option's type or choices.
+
+    Shows no value, except one that stands where a choice should.
+    """
+    problems = [f"{name} must be set." for name, option in options.items() if option.get("required") and name not in values]
     for name, value in values.items():
         if name in options:
             problems += _type_problems(name, value, options[name])
@@ -41,6 +44,10 @@ def _type_problems(name: str, value: t.Any, option: t.Mapping[str, t.Any]) -> li
     described, fits = _TYPES.get(wanted, ("", _fits_anything))
     if not fits(value):
         return [f"{name} must be {described}, not {_kind(value)}."]
+    choices = option.get("choices")
+    if choices and wanted not in ("list", "dict") and str(value) not in map(str, choices):
+        shown = "" if option.get("no_log") else f" is {value}, which it"
+        return [f"{name}{shown} cannot be; there are {', '.join(map(str, choices))}."]
     problems: list[str] = []
     if wanted == "list":
         element = {**option, "type": option.get("elements", "raw")}

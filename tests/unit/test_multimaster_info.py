@@ -215,6 +215,28 @@ PROBLEMS: list[tuple[dict[str, t.Any], str]] = [
 ]
 
 
+ARCHIVING = {
+    "mode": "on",
+    "failing": True,
+    "waiting_segments": 7,
+    "last_failed_wal": "000000010000000000000009",
+    "last_failed_time": datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc),
+    "last_archived_time": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc),
+}
+
+
+def test_archiving_that_fails_is_told_with_what_waits() -> None:
+    answers = Answers(NODE, [], [], [], [], ARCHIVING)
+    (problem,) = problems(describe(answers, {}), Limits())
+    assert "Archiving fails: 000000010000000000000009 could not be archived at 2026-01-02" in problem
+    assert "7 segments wait in pg_wal." in problem
+    for changes in ({"failing": False}, {"mode": "off"}):
+        assert problems(describe(answers._replace(archiving={**ARCHIVING, **changes}), {}), Limits()) == []
+    never = {**ARCHIVING, "last_archived_time": None, "waiting_segments": None}
+    (problem,) = problems(describe(answers._replace(archiving=never), {}), Limits())
+    assert "None" not in problem
+
+
 @pytest.mark.parametrize(("changes", "said"), PROBLEMS)
 def test_problems(changes: dict[str, t.Any], said: str) -> None:
     (problem,) = problems(described(**changes), Limits())

@@ -24,6 +24,8 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
         "options": {"name": {"type": "str", "required": True}, "limit": {"type": "int"}},
     },
     "db_anything": {"type": "raw"},
+    "db_kind": {"type": "str", "choices": ["ca", "files"]},
+    "db_kinds": {"type": "list", "elements": "str", "choices": ["ca", "files"]},
 }
 
 
@@ -36,6 +38,7 @@ OPTIONS: dict[str, dict[str, t.Any]] = {
         {"db_port": "5432", "db_tls": "false", "db_share": "0.5"},
         {"db_name": 16, "db_names": ["a", 1], "db_roles": [{"name": "a", "limit": -1}]},
         {"db_settings": {"any": ["thing", None]}, "db_anything": None},
+        {"db_kind": "ca", "db_kinds": ["ca", "files"]},
     ],
 )
 def test_good_variables_have_no_problems(values: dict[str, t.Any]) -> None:
@@ -47,6 +50,8 @@ def test_good_variables_have_no_problems(values: dict[str, t.Any]) -> None:
     [
         ({"db_prot": 1}, "There is no variable db_prot (did you mean db_port?)."),
         ({"unlike_any": 1}, "There is no variable unlike_any."),
+        ({"db_kind": "cat"}, "db_kind is cat, which it cannot be; there are ca, files."),
+        ({"db_kinds": ["ca", "x"]}, "db_kinds[1] is x, which it cannot be; there are ca, files."),
         ({"db_port": "many"}, "db_port must be a whole number, not a string."),
         ({"db_port": True}, "db_port must be a whole number, not a boolean."),
         ({"db_port": None}, "db_port must be a whole number, not empty."),
@@ -71,3 +76,9 @@ def test_no_value_is_shown() -> None:
     problems = variable_problems(values, OPTIONS)
     assert len(problems) == 3
     assert "s3cret" not in " ".join(problems)
+
+
+def test_what_is_required_must_be_there() -> None:
+    options = {**OPTIONS, "db_host": {"type": "str", "required": True}}
+    assert variable_problems({"db_port": 1}, options) == ["db_host must be set."]
+    assert variable_problems({"db_host": "a"}, options) == []

@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
-from backups import COPY_PORT, MARKER, BackedUp, Story
+from backups import COPY_PORT, MARKER, BackedUp, Story, run_on
 from mesh import eventually, run_playbook
 
 
@@ -73,6 +74,18 @@ def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], storie
     further = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
     second.restore({"type": "latest"}, **further)
     assert second.rows_of_copy(first.name, 5498) == stories[second.name].chapters["latest"][1]
+
+
+def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    spare, second = "mm-backup-spare", nodes[1]
+    assert run_on(spare, "ls -d /usr/lib/postgresql /usr/bin/pgbackrest 2>/dev/null; true") == ""
+    arguments, ids = stories[second.name].chapters["lsn"]
+    run = second.restore(arguments, host=spare)
+    assert second.rows_of_copy(spare) == ids
+    assert "tables and indexes are sound" in run.output
+    # The programs, the copy, and no other server.
+    assert run_on(spare, "ls /etc/postgresql 2>/dev/null; true") == ""
+    assert ":5432 " not in run_on(spare, "ss -Hltn")
 
 
 def test_in_place_is_refused_with_the_reason(nodes: list[BackedUp]) -> None:
@@ -149,6 +162,22 @@ def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[Ba
         assert report[each.name]["problems"] == []
         assert [kind["type"] for kind in report[each.name]["backups"]["types"]] == ["full", "diff", "incr"]
         assert report[each.name]["backups"]["windows"]
+
+
+def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
+    first = nodes[0]
+    rows = "SELECT count(*) FROM articles WHERE sku LIKE 'backup cycle, day %'"
+    where = {"cycle_database": "shop", "cycle_table": "public.articles", "cycle_column": "sku"}
+    run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
+    taken = re.findall(r"(\d) +(full|diff|incr) +(\d{8}-\d{6}F\S*) +5 ", run.output)
+    steps = "1 full, 2 incr, 3 incr, 3 diff, 4 incr, 5 incr, 5 diff, 6 diff, 6 full"
+    assert ", ".join(f"{day} {kind}" for day, kind, _label in taken) == steps
+    # All that did not expire meanwhile are there.
+    assert taken[-1][2] == first.backups()[-1]["label"]
+    assert first.node.value(rows, db="shop") == 45
+    eventually(lambda: nodes[1].node.value(rows, db="shop") == 45, "the rows on the other node")
+    refused = run_playbook("backup_cycle", "-e", json.dumps({**where, "cycle_table": "public.none"}), expect_success=False)
+    assert "has no table public.none in the database shop" in " ".join(refused.output.split())
 
 
 def test_retention_keeps_2_7_and_14(nodes: list[BackedUp]) -> None:

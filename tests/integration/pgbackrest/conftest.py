@@ -13,7 +13,9 @@ import pytest
 from host import NETWORK, STANZA, SUBNET, Host, make_network, remove_network
 from servers import Authority, wait_until
 
-NAME = os.environ.get("MULTIMASTER_BACKUP_HOST", "mm-pgbackrest-1")
+# Each process of a parallel run has a host of its own.
+NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) + 1
+NAME = f"mm-pgbackrest-{NUMBER}"
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +23,7 @@ def host() -> t.Iterator[Host]:
     """The container. With MULTIMASTER_KEEP_HOST set it is left, and used again by the next run."""
     keep = bool(os.environ.get("MULTIMASTER_KEEP_HOST"))
     make_network()
-    host = Host(NAME, NETWORK, f"{SUBNET}.11")
+    host = Host(NAME, NETWORK, f"{SUBNET}.{10 + NUMBER}")
     try:
         host.create()
         yield host

@@ -77,13 +77,14 @@ class Result(dict[str, t.Any]):
 
 
 def make_network() -> None:
-    known = subprocess.run(["docker", "network", "inspect", NETWORK], capture_output=True, check=False)
-    if known.returncode:
-        subprocess.run(
-            ["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", "--label", "multimaster.postgresql=network", NETWORK],
-            check=True,
-            capture_output=True,
-        )
+    """It may be there already, made by another process of this run."""
+    inspect = ["docker", "network", "inspect", NETWORK]
+    create = ["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", "--label", "multimaster.postgresql=network", NETWORK]
+    for command in (inspect, create, inspect):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return
+    raise AssertionError(f"no network {NETWORK}: {done.stderr}")
 
 
 def remove_network() -> None:

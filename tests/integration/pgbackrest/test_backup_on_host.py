@@ -10,6 +10,7 @@ import re
 import time
 import typing as t
 
+import pytest
 from host import DATA, NO_RETRY, REPOSITORY, STANZA, VERSION, Host
 from servers import wait_until
 
@@ -93,6 +94,7 @@ def test_another_backup_that_takes_too_long(backed_up: Host) -> None:
     assert backed_up.backup()["status"] == "ok"
 
 
+@pytest.mark.fault
 def test_killed_half_way_it_converges(node: Host) -> None:
     node.sql("CREATE TABLE big AS SELECT i, repeat(md5(i::text), 10) FROM generate_series(1, 150000) i")
     # pgBackRest resumes backups of whole files only
@@ -112,6 +114,7 @@ def test_killed_half_way_it_converges(node: Host) -> None:
     assert survey["problems"] == []
 
 
+@pytest.mark.fault
 def test_an_encrypted_repository_never_shows_its_key(node: Host) -> None:
     access = {"options": ENCRYPTED, "secrets": {"repo1-cipher-pass": KEY}}
     seen = node.background(
@@ -172,6 +175,7 @@ def test_a_secret_among_the_options_is_refused(node: Host) -> None:
     assert "give it in options" in told["msg"]
 
 
+@pytest.mark.fault
 def test_a_full_repository(node: Host) -> None:
     node.shell(
         "mkdir -p /mnt/small; mountpoint -q /mnt/small || mount -t tmpfs -o size=2m tmpfs /mnt/small; chown postgres /mnt/small"
@@ -190,6 +194,7 @@ def test_a_full_repository(node: Host) -> None:
         node.run("umount", "/mnt/small")
 
 
+@pytest.mark.fault
 def test_index_files_truncated(backed_up: Host) -> None:
     directory = f"{REPOSITORY}/backup/{STANZA}"
     with backed_up.file_kept(f"{directory}/backup.info", f"{directory}/backup.info.copy"):
@@ -206,6 +211,7 @@ def test_index_files_truncated(backed_up: Host) -> None:
     assert backed_up.module("pgbackrest_info", {"stanza": STANZA})["problems"] == []
 
 
+@pytest.mark.fault
 def test_the_stanza_of_another_cluster(backed_up: Host) -> None:
     other = f"/var/lib/postgresql/{VERSION}/other"
     backed_up.shell(f"rm -rf {other}; /usr/lib/postgresql/{VERSION}/bin/initdb -D {other} >/dev/null 2>&1", user="postgres")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
+import pytest
 from host import NO_RETRY, REPOSITORY, STANZA, Host
 
 
@@ -50,6 +51,7 @@ def test_root_may_look(backed_up: Host) -> None:
     assert backed_up.module("pgbackrest_info", {"stanza": STANZA}, user="root")["problems"] == []
 
 
+@pytest.mark.fault
 def test_a_missing_segment_in_the_middle(backed_up: Host) -> None:
     segments = [backed_up.switch_wal() for _each in range(4)]
     later = backed_up.backup("incr")
@@ -76,6 +78,7 @@ def test_a_missing_segment_of_the_backup_itself(backed_up: Host) -> None:
         assert any(label in each and needed in each and "cannot be restored" in each for each in found["problems"])
 
 
+@pytest.mark.fault
 def test_one_flipped_byte_in_a_backup_and_in_a_segment(backed_up: Host) -> None:
     segment = backed_up.switch_wal()
     assert survey(backed_up, verify=True)["problems"] == []

@@ -102,6 +102,7 @@ def test_to_each_kind_of_target(backed_up: Host, story: Story) -> None:
     assert rows_after(backed_up, set=story.full, **again) == list(range(1, 9))
 
 
+@pytest.mark.fault
 def test_targets_that_cannot_be_reached(backed_up: Host, story: Story) -> None:
     def refusal(**arguments: t.Any) -> str:
         told = backed_up.restore(fails=True, **arguments)
@@ -178,6 +179,7 @@ def test_delta_of_an_unchanged_copy_and_a_restore_that_was_killed(backed_up: Hos
     assert rows_after(backed_up, delta=True, type="set", set=story.full) == [1, 2]
 
 
+@pytest.mark.fault
 def test_two_restores_into_one_directory(backed_up: Host) -> None:
     backed_up.shell(f"mkdir -m 700 {COPY}", user="postgres")
     other = backed_up.background("flock", "--exclusive", COPY, "sleep", "3")
@@ -203,6 +205,7 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     assert backed_up.restore()["changed"]
 
 
+@pytest.mark.fault
 def test_missing_wal_on_the_way(backed_up: Host, story: Story) -> None:
     first = backed_up.switch_wal()
     backed_up.sql("INSERT INTO rows VALUES (9)")
@@ -225,6 +228,7 @@ def test_missing_wal_on_the_way(backed_up: Host, story: Story) -> None:
         assert told["missing_wal"] == needed
 
 
+@pytest.mark.fault
 def test_a_flipped_byte_in_a_segment(backed_up: Host, story: Story) -> None:
     backed_up.sql("INSERT INTO rows VALUES (9)")
     segment = backed_up.switch_wal()
@@ -255,6 +259,7 @@ def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host,
     backed_up.stop_copy()
 
 
+@pytest.mark.fault
 def test_a_flipped_byte_in_the_backup(backed_up: Host) -> None:
     bundle = backed_up.shell(f"ls -S {REPOSITORY}/backup/{STANZA}/*F/bundle/* | head -1").strip()
     with backed_up.file_kept(bundle):

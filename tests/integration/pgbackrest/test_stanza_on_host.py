@@ -125,6 +125,7 @@ def test_two_repositories(node: Host) -> None:
     assert node.shell("ls /var/lib/pgbackrest/second/backup") == ""
 
 
+@pytest.mark.fault
 def test_a_version_that_pgbackrest_does_not_know(node: Host, other_cluster: str) -> None:
     node.shell(
         f"""

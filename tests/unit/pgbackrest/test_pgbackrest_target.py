@@ -147,6 +147,8 @@ def test_the_archive_leads_there() -> None:
     assert check(Target("latest"), 32, 33, 34) == Segment(1, 34)
     assert check(Target("set"), 32, 33, 34) == Segment(1, 32)
     assert check(at(34), 32, 33, 34) == Segment(1, 34)
+    # The repository tells whole seconds.
+    assert check(at(34.9), 32, 33, 34) == Segment(1, 34)
     assert check(Target("lsn", "x", lsn=33 << 24), 32, 33, 34) == Segment(1, 33)
 
 
@@ -159,6 +161,7 @@ def test_the_archive_leads_there() -> None:
         (Target("name", "x"), (32, 34), "has a gap"),
         (Target("xid", "9"), (32, 34), "has a gap"),
         (at(34), (32, 34), "cannot be reached"),
+        (at(35), (32, 33, 34), "cannot be reached"),
         (at(36), (32, 33, 34), "cannot be reached"),
         (Target("lsn", "0/99", lsn=36 << 24), (32, 33, 34), "cannot be reached"),
         (Target("lsn", "0/99", lsn=34 << 24), (32, 34), "cannot be reached"),

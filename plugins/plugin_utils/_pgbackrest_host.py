@@ -1,0 +1,305 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This plugin_utils file is private to the collection.
+
+"""What role pgbackrest asks a host, and what has to be done there given the answers. Pure.
+
+``values`` are the role's variables by name, ``host`` the answers of files/host.sh by name.
+"""
+
+from __future__ import annotations
+
+import json
+import typing as t
+
+from ansible.module_utils.parsing.convert_bool import boolean
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_settings import (
+    configuration_file,
+    configuration_problems,
+)
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._variables import Options, variable_problems
+
+Values = t.Mapping[str, t.Any]
+File = dict[str, t.Any]
+
+PACKAGES = ("pgbackrest", "python3-redis")
+TYPES = ("full", "diff", "incr")
+CONFIGURATION = "/etc/pgbackrest/pgbackrest.conf"
+SETTINGS = "/etc/multimaster/backup.json"
+PROGRAM = "/usr/local/lib/multimaster/backup"
+STATE_FOLDER = "/var/lib/multimaster"
+SERVER_UNIT = "pgbackrest.service"
+CATALOG_TIMER = "multimaster-backup-catalog.timer"
+UNIT_FOLDER = "/etc/systemd/system/"
+# As many processes as half of the processors, which leaves the other half to the server, and never more than these.
+MOST_PROCESSES, MOST_ARCHIVING_PROCESSES = 8, 2
+LEAST_QUEUE_MB = 256
+
+
+def pgbackrest_look(values: Values, options: Options) -> list[str]:
+    """The arguments of files/host.sh. A harmless command where the variables cannot be understood."""
+    if variable_problems(values, options):
+        return ["true"]
+    wanted = _Wanted(values)
+    data = wanted.all_stanzas[0].get("pg_path", "/var") if wanted.all_stanzas else "/var"
+    calendars = dict.fromkeys(timer["calendar"] for timer in wanted.timers)
+    return [
+        *("sh", "-s", "--", data, " ".join(PACKAGES), " ".join(wanted.known_units()), ";".join(calendars)),
+        " ".join(stanza["name"] for stanza in wanted.stanzas),
+        *wanted.watched_files(),
+    ]
+
+
+def pgbackrest_state(
+    values: Values, host: Values, sources: t.Mapping[str, str], options: Options, check_mode: bool
+) -> dict[str, t.Any]:
+    """What differs. ``sources``: header, program and the texts of the units' files by their names.
+
+    Returns ``problems`` (one sentence each; then nothing else counts), ``differing`` files with their contents, ``folders``,
+    units, stanzas and packages that something is to be done about, and what is due.
+    """
+    problems = variable_problems(values, options)
+    problems = problems or _cross_problems(values)
+    if problems:
+        return {"problems": problems, "change_due": True}
+    wanted = _Wanted(values)
+    missing = [package for package in PACKAGES if host.get(f"package:{package}") != "installed"]
+    differing = files_differing(wanted.files(host, sources), host)
+    folders = wanted.folders()
+    units = [path for path in (file["path"] for file in differing) if path.startswith(UNIT_FOLDER)]
+    unwanted = [unit for unit in wanted.known_units() if unit not in wanted.units and _is_on(host, unit)]
+    down = [unit for unit in wanted.units if not str(host.get(f"unit:{unit}", "")).startswith("active enabled no ")]
+    outdated = wanted.server and _server_outdated(wanted, differing, host)
+    due = {
+        "install_due": bool(missing),
+        "configure_due": bool(differing) or any(f"folder:{each['path']}" not in host for each in folders),
+        "service_due": bool(down or unwanted or outdated or units),
+    }
+    stanzas_due = _stanzas_due(wanted, differing, host)
+    problems = _host_problems(wanted, host, check_mode)
+    return {
+        "problems": problems,
+        "packages_missing": missing,
+        "differing": differing,
+        "folders": folders,
+        "units_differ": bool(units),
+        "units_wanted": wanted.units,
+        "units_unwanted": unwanted,
+        "server_outdated": outdated,
+        "stanzas_due": stanzas_due,
+        **due,
+        "change_due": bool(problems or stanzas_due) or any(due.values()),
+    }
+
+
+class _Wanted:
+    """The role's variables, and what follows from them alone."""
+
+    def __init__(self, values: Values) -> None:
+        self._values = values
+        self.all_stanzas = [dict(stanza) for stanza in self.get("stanzas")]
+        self.stanzas = self.all_stanzas if boolean(self.get("take_backups")) else []
+        self.server = boolean(self.get("server"))
+        self.catalog_servers = list(self.get("catalog_servers"))
+        self.timers = [_timer(stanza, kind, calendar) for stanza in self.stanzas for kind, calendar in self._schedules()]
+        self.has_catalog = bool(self.catalog_servers and self.stanzas)
+        self.units = [
+            *([SERVER_UNIT] if self.server else []),
+            *(timer["unit"] for timer in self.timers),
+            *([CATALOG_TIMER] if self.has_catalog else []),
+        ]
+
+    def get(self, name: str) -> t.Any:
+        return self._values[f"pgbackrest_{name}"]
+
+    def _schedules(self) -> list[tuple[str, str]]:
+        return sorted((kind, calendar) for kind, calendar in self.get("schedules").items() if calendar)
+
+    def known_units(self) -> list[str]:
+        """Also those that other variables would want: what is no longer wanted must be noticed."""
+        others = (_unit(kind, stanza["name"]) for kind in TYPES for stanza in self.all_stanzas)
+        return list(dict.fromkeys([*self.units, SERVER_UNIT, CATALOG_TIMER, *others]))
+
+    def tls_files(self) -> list[str]:
+        return [self.get(f"tls_{name}_file") for name in ("certificate", "key", "ca")]
+
+    def local_paths(self) -> list[str]:
+        repositories = self.get("repositories")
+        return [each.get("path", "/var/lib/pgbackrest") for each in repositories if each.get("type", "posix") == "posix"]
+
+    def watched_files(self) -> list[str]:
+        """All that is asked about; a dot stands for a folder itself."""
+        return [
+            *(CONFIGURATION, SETTINGS, PROGRAM),
+            *(path for path, _source, _words in self._unit_files()),
+            *self.tls_files(),
+            *(f"{folder}/." for folder in (STATE_FOLDER, *self.local_paths())),
+        ]
+
+    def folders(self) -> list[File]:
+        return [
+            {"path": "/etc/pgbackrest", "owner": "postgres", "mode": "0750"},
+            {"path": SETTINGS.rpartition("/")[0], "owner": "root", "mode": "0755"},
+            {"path": PROGRAM.rpartition("/")[0], "owner": "root", "mode": "0755"},
+            {"path": STATE_FOLDER, "owner": "postgres", "mode": "0750"},
+            *({"path": path, "owner": "postgres", "mode": "0750"} for path in self.local_paths()),
+        ]
+
+    def files(self, host: Values, sources: t.Mapping[str, str]) -> list[File]:
+        configuration = f"{sources['header']}\n{configuration_file(self.configuration(host))}\n"
+        settings = json.dumps(self.program_settings(), indent=4, sort_keys=True) + "\n"
+        found = [
+            _file(CONFIGURATION, configuration, "0640", "postgres", secret=True),
+            _file(SETTINGS, settings, "0600", "postgres", secret=True),
+            _file(PROGRAM, sources["program"], "0755"),
+        ]
+        for path, source, words in self._unit_files():
+            text = sources[source]
+            for word, value in words.items():
+                text = text.replace(f"@{word}@", value)
+            found.append(_file(path, text))
+        return found
+
+    def _unit_files(self) -> t.Iterator[tuple[str, str, dict[str, str]]]:
+        """Path, source and what to put for the words between at-signs."""
+        if self.stanzas:
+            for kind in TYPES:
+                yield f"{UNIT_FOLDER}multimaster-backup-{kind}@.service", "backup.service", {"type": kind}
+        for timer in self.timers:
+            yield UNIT_FOLDER + timer["unit"], "backup.timer", timer
+        if self.has_catalog:
+            for name in ("service", "timer"):
+                yield f"{UNIT_FOLDER}multimaster-backup-catalog.{name}", f"catalog.{name}", {}
+
+    def configuration(self, host: Values) -> dict[str, t.Any]:
+        processors = int(host.get("processors", 1))
+        processes = int(self.get("process_max")) or min(max(processors // 2, 1), MOST_PROCESSES)
+        queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("data_size_mb", 0)) // 4, LEAST_QUEUE_MB)
+        server = {
+            "address": self.get("server_address"),
+            "port": int(self.get("server_port")),
+            "clients": self.get("server_clients"),
+        }
+        return {
+            "repositories": self.get("repositories"),
+            "stanzas": self.all_stanzas,
+            "retention_full": int(self.get("retention_full")),
+            "settings": {
+                "process-max": processes,
+                "compress-type": self.get("compression_type"),
+                "start-fast": True,
+                "log-level-console": "warn",
+                "log-level-file": "detail",
+                "archive-async": boolean(self.get("archive_async")),
+                "archive-push-queue-max": f"{queue_mb}MiB",
+                "spool-path": "/var/spool/pgbackrest",
+            },
+            "commands": {
+                # Archiving runs beside everything else all the time; a restore is waited for.
+                "archive-push": {"process-max": min(processes, MOST_ARCHIVING_PROCESSES)},
+                "restore": {"process-max": int(self.get("process_max")) or min(processors, MOST_PROCESSES)},
+            },
+            "tls": dict(zip(("certificate_file", "key_file", "ca_file"), self.tls_files())),
+            "server": server if self.server else {},
+            "options": self.get("options"),
+        }
+
+    def program_settings(self) -> dict[str, t.Any]:
+        """What the host's own program is told."""
+        repositories = list(range(1, len(self.get("repositories")) + 1))
+        catalog = {
+            "servers": [dict(each) for each in self.catalog_servers],
+            "login_user": self.get("catalog_user"),
+            "login_password": self.get("catalog_password"),
+            "ca_certs": self.get("tls_ca_file"),
+        }
+        return {
+            "stanzas": {
+                each["name"]: {"node": each.get("node", each["name"]), "repositories": repositories} for each in self.stanzas
+            },
+            "retention": {kind: int(self.get(f"retention_{kind}")) for kind in TYPES},
+            "catalog": catalog if self.catalog_servers else {},
+            "failures_path": f"{STATE_FOLDER}/backup_failures.json",
+            "lock_wait": int(self.get("lock_wait")),
+        }
+
+
+def _unit(kind: str, stanza: str) -> str:
+    return f"multimaster-backup-{kind}@{stanza}.timer"
+
+
+def _timer(stanza: Values, kind: str, calendar: str) -> dict[str, str]:
+    minute = f"{int(stanza.get('offset_minutes', 0)):02}"
+    return {
+        "unit": _unit(kind, stanza["name"]),
+        "type": kind,
+        "stanza": stanza["name"],
+        "calendar": calendar.replace("{minute}", minute),
+    }
+
+
+def _file(path: str, content: str, mode: str = "0644", owner: str = "root", secret: bool = False) -> File:
+    return {"path": path, "content": content, "mode": mode, "owner": owner, "secret": secret}
+
+
+def _is_on(host: Values, unit: str) -> bool:
+    state = str(host.get(f"unit:{unit}", "inactive -")).split(" ")
+    return state[0] == "active" or state[1] == "enabled"
+
+
+def _server_outdated(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -> bool:
+    """Its configuration and its certificate are read when it starts."""
+    read = [CONFIGURATION, *wanted.tls_files()]
+    if any(file["path"] in read for file in differing):
+        return True
+    started = int(str(host.get(f"unit:{SERVER_UNIT}", "0")).split(" ")[-1])
+    return any(int(str(host[f"file:{path}"]).split(" ")[-1]) > started for path in read if f"file:{path}" in host)
+
+
+def _stanzas_due(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -> list[dict[str, t.Any]]:
+    """Those that are not all right in every repository, and all of them when it is another repository now."""
+    if any(file["path"] == CONFIGURATION for file in differing):
+        return wanted.stanzas
+    sound = {each["name"] for each in json.loads(host.get("info") or "[]") if each["status"]["code"] == 0}
+    return [stanza for stanza in wanted.stanzas if stanza["name"] not in sound]
+
+
+def _cross_problems(values: Values) -> list[str]:
+    given = {name: values[f"pgbackrest_{name}"] for name in ("repositories", "stanzas", "options")}
+    problems = list(configuration_problems(given))
+    for kind, least in (("full", 1), ("diff", 0), ("incr", 0)):
+        count = int(values[f"pgbackrest_retention_{kind}"])
+        if count < least:
+            problems.append(f"pgbackrest_retention_{kind} is {count}; at least {least} must be kept.")
+    if values["pgbackrest_catalog_servers"] and not values["pgbackrest_catalog_password"]:
+        problems.append("pgbackrest_catalog_password must be set with pgbackrest_catalog_servers.")
+    if boolean(values["pgbackrest_server"]) and not values["pgbackrest_server_clients"]:
+        problems.append("pgbackrest_server is on, but pgbackrest_server_clients names nobody who may use it.")
+    problems += [
+        f"The offset_minutes of stanza {stanza['name']} is {stanza['offset_minutes']}; 0 to 59 are possible."
+        for stanza in values["pgbackrest_stanzas"]
+        if not 0 <= int(stanza.get("offset_minutes", 0)) <= 59
+    ]
+    return problems
+
+
+def _host_problems(wanted: _Wanted, host: Values, check_mode: bool) -> list[str]:
+    problems = [
+        f"pgbackrest_schedules has {name.removeprefix('calendar:')}, which systemd does not understand; try it with "
+        "systemd-analyze calendar."
+        for name in host
+        if name.startswith("calendar:")
+    ]
+    # In check mode nothing was put there before.
+    if not check_mode and (wanted.server or wanted.catalog_servers):
+        problems += [
+            f"There is no {file}; the role certificates puts it there, or set pgbackrest_tls_certificate_file, "
+            "pgbackrest_tls_key_file and pgbackrest_tls_ca_file."
+            for file in wanted.tls_files()
+            if f"file:{file}" not in host
+        ]
+    return problems

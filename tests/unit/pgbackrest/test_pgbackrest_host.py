@@ -1,0 +1,186 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Role pgbackrest: what a host is asked, and what is due given its answers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import typing as t
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_host import pgbackrest_look, pgbackrest_state
+
+ROLE = Path(__file__).resolve().parents[3] / "roles/pgbackrest"
+OPTIONS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
+UNITS = ("backup.service", "backup.timer", "catalog.service", "catalog.timer")
+SOURCES = {"header": "# managed", "program": "#!/bin/true\n", **{name: (ROLE / "files" / name).read_text() for name in UNITS}}
+STANZA = {"name": "pg1", "node": "pg1", "pg_path": "/data", "pg_port": 5432, "offset_minutes": 30}
+CATALOG = {"pgbackrest_catalog_servers": [{"host": "192.0.2.1", "port": 6379}], "pgbackrest_catalog_password": "s3cret"}
+
+
+def values(**changes: t.Any) -> dict[str, t.Any]:
+    defaults = yaml.safe_load((ROLE / "defaults/main.yml").read_text())
+    return {**defaults, "pgbackrest_stanzas": [STANZA], **CATALOG, **changes}
+
+
+def state(given: dict[str, t.Any], host: dict[str, str], check_mode: bool = False) -> dict[str, t.Any]:
+    return pgbackrest_state(given, host, SOURCES, OPTIONS, check_mode)
+
+
+def bare_host(given: dict[str, t.Any]) -> dict[str, str]:
+    tls = {f"file:{given[f'pgbackrest_tls_{name}_file']}": "0 600 postgres 5" for name in ("certificate", "key", "ca")}
+    return {"processors": "4", "data_size_mb": "40000", **tls}
+
+
+def settled_host(given: dict[str, t.Any]) -> dict[str, str]:
+    """What the host answers once all that was due has been done."""
+    host = bare_host(given)
+    found = state(given, host)
+    assert found["problems"] == []
+    for file in found["differing"]:
+        checksum = hashlib.sha1(file["content"].encode(), usedforsecurity=False).hexdigest()
+        host[f"file:{file['path']}"] = f"{checksum} {file['mode'][1:]} {file['owner']} 5"
+    host |= {f"folder:{folder['path']}": "there" for folder in found["folders"]}
+    host |= {f"package:{package}": "installed" for package in found["packages_missing"]}
+    host |= {f"unit:{unit}": "active enabled no 9" for unit in found["units_wanted"]}
+    host["info"] = json.dumps([{"name": each["name"], "status": {"code": 0}} for each in given["pgbackrest_stanzas"]])
+    return host
+
+
+def test_a_new_host_needs_everything() -> None:
+    given = values()
+    found = state(given, bare_host(given))
+    assert found["packages_missing"] == ["pgbackrest", "python3-redis"]
+    assert [found[f"{part}_due"] for part in ("install", "configure", "service", "change")] == [True] * 4
+    assert [each["name"] for each in found["stanzas_due"]] == ["pg1"]
+    assert found["units_wanted"] == [
+        *(f"multimaster-backup-{kind}@pg1.timer" for kind in ("diff", "full", "incr")),
+        "multimaster-backup-catalog.timer",
+    ]
+    texts = {file["path"]: file["content"] for file in found["differing"]}
+    assert "OnCalendar=Sun *-*-* 01:30:00\n" in texts["/etc/systemd/system/multimaster-backup-full@pg1.timer"]
+    assert [path for path, text in texts.items() if re.search("@(type|stanza|calendar)@", text)] == []
+    configuration = texts["/etc/pgbackrest/pgbackrest.conf"].splitlines()
+    assert "process-max=2" in configuration
+    assert configuration[configuration.index("[global:restore]") + 1] == "process-max=4"
+    assert "archive-push-queue-max=10000MiB" in configuration
+    settings = json.loads(texts["/etc/multimaster/backup.json"])
+    assert settings["retention"] == {"full": 2, "diff": 7, "incr": 14}
+    assert settings["catalog"]["login_password"] == "s3cret"
+    assert {file["path"] for file in found["differing"] if file["secret"]} == {
+        "/etc/pgbackrest/pgbackrest.conf",
+        "/etc/multimaster/backup.json",
+    }
+
+
+SERVER = {"pgbackrest_server": True, "pgbackrest_server_clients": [{"name": "pg2", "stanzas": ["pg1"]}]}
+
+
+@pytest.mark.parametrize("changes", [{}, SERVER])
+def test_a_host_that_is_right_needs_nothing(changes: dict[str, t.Any]) -> None:
+    given = values(**changes)
+    found = state(given, settled_host(given))
+    assert not found["change_due"], found
+    assert (found["differing"], found["stanzas_due"], found["units_unwanted"]) == ([], [], [])
+
+
+def test_all_that_is_written_is_asked_about() -> None:
+    given = values()
+    words = pgbackrest_look(given, OPTIONS)
+    assert words[:4] == ["sh", "-s", "--", "/data"]
+    assert "Sun *-*-* 01:30:00" in words[6].split(";")
+    found = state(given, bare_host(given))
+    assert {file["path"] for file in found["differing"]} <= set(words)
+    assert set(found["units_wanted"]) <= set(words[5].split())
+    asked_folders = {word.rpartition("/")[0] for word in words[8:]}
+    assert {folder["path"] for folder in found["folders"]} <= asked_folders
+
+
+def test_what_is_no_longer_wanted_is_stopped() -> None:
+    before = values()
+    host = settled_host(before)
+    after = values(pgbackrest_schedules={"full": "", "diff": before["pgbackrest_schedules"]["diff"], "incr": ""})
+    found = state(after, host)
+    assert found["units_unwanted"] == ["multimaster-backup-full@pg1.timer", "multimaster-backup-incr@pg1.timer"]
+    assert found["service_due"]
+    assert found["stanzas_due"] == []
+
+
+def test_a_repository_host_takes_them() -> None:
+    given = values(pgbackrest_take_backups=False)
+    found = state(given, bare_host(given))
+    assert found["stanzas_due"] == []
+    assert found["units_wanted"] == []
+    # Nothing that would wait for a repository host that is away.
+    assert pgbackrest_look(given, OPTIONS)[7] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "due"),
+    [
+        ("unit:multimaster-backup-incr@pg1.timer", "inactive enabled no 0", "service_due"),
+        ("package:pgbackrest", "config-files", "install_due"),
+        ("file:/etc/multimaster/backup.json", "0 600 postgres 5", "configure_due"),
+        ("file:/usr/local/lib/multimaster/backup", "", "configure_due"),
+    ],
+)
+def test_what_has_drifted_is_due(name: str, answer: str, due: str) -> None:
+    given = values()
+    found = state(given, {**settled_host(given), name: answer})
+    assert found[due]
+    assert found["change_due"]
+    assert found["stanzas_due"] == []
+
+
+def test_a_stanza_that_is_not_well_is_due() -> None:
+    given = values()
+    info = json.dumps([{"name": "pg1", "status": {"code": 2}}])
+    assert [each["name"] for each in state(given, {**settled_host(given), "info": info})["stanzas_due"]] == ["pg1"]
+    assert state(given, {**settled_host(given), "info": ""})["change_due"]
+
+
+def test_a_newer_certificate_restarts_the_server() -> None:
+    given = values(**SERVER)
+    host = settled_host(given)
+    assert not state(given, host)["server_outdated"]
+    found = state(given, {**host, f"file:{given['pgbackrest_tls_certificate_file']}": "0 600 postgres 10"})
+    assert found["server_outdated"]
+    assert found["change_due"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"pgbackrest_retention_full": 0}, "pgbackrest_retention_full is 0; at least 1 must be kept."),
+        ({"pgbackrest_retention_incr": -1}, "at least 0 must be kept"),
+        ({"pgbackrest_catalog_password": ""}, "pgbackrest_catalog_password must be set"),
+        ({"pgbackrest_server": True}, "names nobody who may use it"),
+        ({"pgbackrest_stanzas": [{**STANZA, "offset_minutes": 60}]}, "is 60; 0 to 59"),
+        ({"pgbackrest_compression_type": "rar"}, "pgbackrest_compression_type"),
+        ({"pgbackrest_retension_full": 3}, "did you mean pgbackrest_retention_full?"),
+        ({"pgbackrest_stanzas": "pg1"}, "must be a list"),
+    ],
+)
+def test_what_is_wrong_with_the_variables(changes: dict[str, t.Any], words: str) -> None:
+    given = values(**changes)
+    (problem,) = state(given, {})["problems"]
+    assert words in problem
+    assert state(given, {})["change_due"]
+    assert pgbackrest_look(given, OPTIONS)
+
+
+def test_what_is_wrong_with_the_host() -> None:
+    given = values()
+    host = {**settled_host(given), "calendar:Someday": "wrong"}
+    (problem,) = state(given, host)["problems"]
+    assert "Someday, which systemd does not understand" in problem
+    keyless = {name: answer for name, answer in settled_host(given).items() if not name.endswith("server.key")}
+    (problem,) = state(given, keyless)["problems"]
+    assert "There is no /etc/multimaster/tls/server.key" in problem
+    assert state(given, keyless, check_mode=True)["problems"] == []
