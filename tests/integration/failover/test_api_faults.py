@@ -125,6 +125,23 @@ def test_a_lost_acknowledgement_is_one_row_and_no_error(tmp_path: Path, imdb: Fa
     imdb.assert_all_there_once([key], "generos", "id_genero")
 
 
+def test_one_name_on_two_nodes_is_repaired_as_the_readme_says(imdb: FailoverMesh) -> None:
+    """What no policy resolves: the second unique key. It stops both directions until the name is deleted on both nodes."""
+    imdb.pause()
+    for node in imdb.nodes:
+        node.query("INSERT INTO generos (genero) VALUES ('Twice')", db=imdb.db)
+    imdb.go_on()
+    errors = "SELECT apply_error_count FROM pg_stat_subscription_stats WHERE subname = %s"
+    for node in imdb.nodes:
+        name = imdb.subscription(imdb.other(node))
+        wait_until(lambda node=node, name=name: node.value(errors, [name]) > 0, what="both stand still")
+    for node in imdb.nodes:
+        node.query("DELETE FROM generos WHERE genero = 'Twice'", db=imdb.db)
+    imdb.meet()
+    imdb.a.query("INSERT INTO generos (genero) VALUES ('Twice')", db=imdb.db)
+    assert imdb.value_of_both("SELECT count(*) FROM generos WHERE genero = 'Twice'") == 1
+
+
 def test_an_instance_that_is_killed_costs_no_row_and_makes_none_twice(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
     with Users([api, second_api]) as users:
         wait_until(lambda: len(users.keys) > 200, what="writes")
