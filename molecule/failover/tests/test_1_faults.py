@@ -105,5 +105,5 @@ def test_a_node_that_was_stopped_is_taken_back_by_failback_and_gets_the_traffic(
         writers.more()
         assert healthy.active() is away
     assert writers.failed == []
-    assert "is active" in run.output
+    assert f"{away.name} is now, for the instances on" in " ".join(run.output.split())
     healthy.assert_each_once(writers.acknowledged)
