@@ -2,7 +2,7 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# prepare.sh DEPLOYMENT [test] : all that the hosts of a deployment (or the tests) stand on: Debian packages, Python environment,
+# prepare.sh DEPLOYMENT [test [STEP...]] : all that the hosts of a deployment (or the tests) stand on: Debian packages, Python environment,
 # engine, image, and where PostgreSQL's packages come from.
 # What is there already is left alone; a run with nothing to do takes about a second.
 # shellcheck source=environment/steps.sh
@@ -41,6 +41,13 @@ if [ "${2:-}" = test ]; then
     wants ssh openssh-client
     wants shellcheck shellcheck
 fi
+# The API's own tests show its page in a browser and run Redis servers of their own.
+case " ${*:3} " in
+    *" failover "*)
+        wants chromium chromium
+        wants redis-server redis-server
+        ;;
+esac
 if [ ${#packages[@]} -gt 0 ]; then together debian "'$here/debian_packages.sh' ${packages[*]}"; fi
 
 steps=(venv "'$here/venv.sh' ${2:-}" image "'$here/engine.sh' && '$here/image.sh'")

@@ -6,7 +6,7 @@
 # shellcheck source=environment/steps.sh
 . "$(dirname "$0")/steps.sh"
 
-"$project/environment/prepare.sh" molecule test
+"$project/environment/prepare.sh" molecule test "$@"
 
 passed=0
 for name in "$@"; do

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_read import Answers, DatabaseAnswers
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publisher import recorded
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import parse_lsn
 
 _STREAMING = {"f": "off", "t": "on", "p": "parallel"}
@@ -34,12 +35,12 @@ _TABLE_STATES = {"i": "initialize", "d": "copy", "f": "copied", "s": "synchroniz
 def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[str, t.Any]:
     """``databases``: those that were looked into. Slots without a database are the server's own and always told."""
     unready = [table for each in databases.values() for table in each.unready]
-    counts = {(name, row["subscription"]): row["tables"] for name, each in databases.items() for row in each.counts}
+    counts = {(name, row["subscription"]): row for name, each in databases.items() for row in each.counts}
     # An origin that never moved stands at 0/0, or has no position at all.
     origins = [{**row, "remote_lsn": None if row["remote_lsn"] == "0/0" else row["remote_lsn"]} for row in answers.origins]
     workers = [_worker(row, answers.subscriptions, unready) for row in answers.workers]
     subscriptions = [
-        _subscription(row, workers, origins, unready, counts.get((row["database"], row["oid"]), 0))
+        _subscription(row, workers, origins, unready, counts.get((row["database"], row["oid"]), {}))
         for row in answers.subscriptions
         if row["database"] in databases
     ]
@@ -120,7 +121,7 @@ def _subscription(
     workers: list[dict[str, t.Any]],
     origins: list[dict[str, t.Any]],
     unready: list[dict[str, t.Any]],
-    tables: int,
+    counts: dict[str, t.Any],
 ) -> dict[str, t.Any]:
     apply = next(
         (
@@ -134,16 +135,18 @@ def _subscription(
     stats = row["stats"] or {}
     conflicts = {name[len("confl_") :]: value for name, value in stats.items() if name.startswith("confl_")}
     lag_bytes = _received_and_not_applied(apply, position)
+    publisher = recorded(counts.get("comment"))
     result = {
         **{name: value for name, value in _plain(row).items() if name not in ("oid", "stats")},
         "streaming": _STREAMING[row["streaming"]],
         "two_phase": _TWO_PHASE[row["two_phase"]],
         "conninfo": None if row["conninfo"] is None else _conninfo.without_secrets(_conninfo.parse(row["conninfo"])),
+        "publisher": publisher._asdict() if publisher else None,
         "applied_lsn": position,
         "lag_bytes": lag_bytes,
         "lag_seconds": 0.0 if lag_bytes == 0 else apply["last_message_sent_seconds"] if apply and lag_bytes else None,
         "worker_running": apply is not None,
-        "tables": tables,
+        "tables": counts.get("tables", 0),
         "tables_not_ready": [
             {"table": f"{each['schema']}.{each['name']}", "state": _TABLE_STATES[each["state"]]}
             for each in unready

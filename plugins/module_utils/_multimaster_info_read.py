@@ -119,7 +119,12 @@ SELECT sr.srsubid::bigint AS subscription, c.oid::bigint AS oid, n.nspname AS sc
  ORDER BY n.nspname, c.relname
 """
 
-_COUNTS = "SELECT srsubid::bigint AS subscription, count(*)::int AS tables FROM pg_subscription_rel GROUP BY srsubid"
+# Comments on subscriptions are kept by database, other than the subscriptions.
+_COUNTS = """
+SELECT srsubid::bigint AS subscription, count(*)::int AS tables, obj_description(srsubid, 'pg_subscription') AS comment
+  FROM pg_subscription_rel
+ GROUP BY srsubid
+"""
 
 _PUBLICATIONS = """
 SELECT current_database()::text AS database, p.pubname AS name, pg_get_userbyid(p.pubowner) AS owner,

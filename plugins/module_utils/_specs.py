@@ -56,6 +56,7 @@ SUBSCRIPTION_SPEC: dict[str, dict[str, t.Any]] = {
     "owner": {"type": "str"},
     "enabled": {"type": "bool", "default": True},
     "comment": {"type": "str"},
+    "record_publisher": {"type": "bool", "default": False},
     "binary": {"type": "bool", "default": False},
     "streaming": {"type": "str", "choices": ["off", "on", "parallel"], "default": "off"},
     "synchronous_commit": {

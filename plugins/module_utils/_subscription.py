@@ -54,6 +54,8 @@ class Wanted(t.NamedTuple):
     publications: tuple[str, ...] = ()
     owner: str = ""
     comment: str | None = None
+    # Whether the comment says which server the peer was.
+    record_publisher: bool = False
     enabled: bool = True
     # The options of ALTERABLE, then those of ONLY_AT_CREATION (None: not managed).
     options: t.Mapping[str, t.Any] = {}
@@ -213,6 +215,7 @@ def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str]) -> Wanted:
         publications=_publications(params["publications"]),
         owner=identifier(params["owner"], "The owner's name"),
         comment=_comment(params["comment"]),
+        record_publisher=params["record_publisher"],
         enabled=params["enabled"],
         options={option: params[option] for option in ALTERABLE},
         creation_options={option: params[option] for option in ONLY_AT_CREATION},

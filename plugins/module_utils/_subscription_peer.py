@@ -40,6 +40,7 @@ class PeerFacts(t.NamedTuple):
     slots: t.Mapping[str, Slot] = {}
     publications: frozenset[str] = frozenset()
     tables: frozenset[TableName] = frozenset()
+    timeline: int | None = None
 
 
 # The tables as REFRESH PUBLICATION itself asks for them, partition roots resolved and each of them once.
@@ -51,6 +52,8 @@ SELECT current_database() AS database,
        current_setting('port')::int AS port,
        pg_is_in_recovery() AS standby,
        CASE WHEN NOT pg_is_in_recovery() THEN pg_current_wal_lsn()::text END AS current_lsn,
+       CASE WHEN NOT pg_is_in_recovery()
+            THEN ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int END AS timeline,
        current_setting('wal_level') AS wal_level,
        current_setting('max_replication_slots')::int AS max_slots,
        current_setting('max_wal_senders')::int AS max_senders,
@@ -93,6 +96,7 @@ def read(connection: Connection, publications: t.Sequence[str]) -> PeerFacts:
         slots={slot.name: slot for slot in slots},
         publications=frozenset(row["publications"] or ()),
         tables=frozenset((schema, name) for schema, name in row["tables"] or ()),
+        timeline=row["timeline"],
     )
 
 

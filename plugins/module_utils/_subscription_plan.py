@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_checks as checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publisher import Publisher, recorded, with_record
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, Wanted
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_comparison import compare
@@ -25,17 +26,38 @@ def plan_for(wanted: Wanted, state: State) -> Plan:
     checks.check_owner(wanted, state.local)
     if state.peer is not None:
         checks.check_peer(wanted, state.local, state.peer)
+    wanted, warnings = _with_publisher(wanted, state)
     if state.local.subscription is not None:
         plan = _plan_repair(wanted, state, state.local.subscription)
     else:
         from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_creation import plan_creation
 
         plan = plan_creation(wanted, state)
+    plan.warnings += warnings
     if wanted.enabled and not state.local.max_workers:
         plan.warnings.append(
             "max_logical_replication_workers is 0 on this node: nothing is replicated to it until that is raised."
         )
     return plan
+
+
+def _with_publisher(wanted: Wanted, state: State) -> tuple[Wanted, list[str]]:
+    """The comment that names the peer, where that is wanted, and a warning where it names another server."""
+    if not wanted.record_publisher or wanted.comment is not None or state.peer is None or state.peer.timeline is None:
+        return wanted, []
+    peer = Publisher(state.peer.identity.system_identifier, state.peer.timeline)
+    current = state.local.subscription
+    comment = current.comment if current else ""
+    known = recorded(comment) or peer
+    warnings = []
+    if known != peer:
+        warnings.append(
+            f"The subscription {wanted.shown_name} was made with the server {known.system_identifier} on timeline "
+            f"{known.timeline}, and the peer is {peer.system_identifier} on timeline {peer.timeline}: it was restored, promoted "
+            "or replaced, and may lack rows that never come. Where that is not so, remove the subscription's comment "
+            "(COMMENT ON SUBSCRIPTION .. IS NULL)."
+        )
+    return wanted._replace(comment=with_record(comment, peer)), warnings
 
 
 def _plan_repair(wanted: Wanted, state: State, current: Subscription) -> Plan:

@@ -132,6 +132,11 @@ subscriptions:
       type: dict
       returned: success
       sample: {host: pg2.example.org}
+    publisher:
+      description: The server that it was made with, as its comment has it. Null where that was not recorded.
+      type: dict
+      returned: success
+      sample: {system_identifier: '7711583083339973795', timeline: 1}
     applied_lsn: {description: How far the peer's WAL is applied., type: str, returned: success, sample: 16/B374D848}
     lag_bytes: {description: Bytes received and not applied yet., type: int, returned: success, sample: 0}
     lag_seconds: {description: Age of the oldest change that is not applied yet., type: float, returned: success, sample: 0.0}

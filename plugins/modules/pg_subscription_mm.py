@@ -58,6 +58,13 @@ options:
   comment:
     description: A comment on the subscription. An empty one removes it; without this option it is left as it is.
     type: str
+  record_publisher:
+    description:
+      - Whether the comment names the peer's system identifier and timeline, once, where it does not yet. Ignored with O(comment).
+      - A peer that is another server than the recorded one, or has been restored or promoted since, is warned of. To accept
+        it, remove the subscription's comment.
+    type: bool
+    default: false
   binary:
     description: Whether the peer sends values in binary form.
     type: bool

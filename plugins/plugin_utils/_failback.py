@@ -23,11 +23,19 @@ _PAGE_BYTES, _HEADERS = 8192, (24, 40)
 _REBUILD = "It must be rebuilt from another node and not taken back."
 
 
-def failback_problems(node: str, infos: t.Mapping[str, Info], wal: Wal | None = None) -> list[str]:
+def failback_problems(
+    node: str,
+    infos: t.Mapping[str, Info],
+    wal: Wal | None = None,
+    applied: t.Mapping[str, Wal] | None = None,
+    missing: Wal | None = None,
+) -> list[str]:
     """Why ``node`` must not be taken back, one sentence each; nothing when it can be.
 
     ``infos`` are results of pg_multimaster_info by node, of those that answered. ``wal`` is what
-    ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied.
+    ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied. ``applied`` is what
+    ``applied_commits.sh`` says of each peer, ``missing`` what ``missing_commits.sh`` says of the node: positions and times
+    of commits.
     """
     if node not in infos:
         return [f"{node} does not answer, so nothing is known of it. Start its server first."]
@@ -36,9 +44,46 @@ def failback_problems(node: str, infos: t.Mapping[str, Info], wal: Wal | None = 
         return [f"No other node answers: {node} is the last good node, and there is nothing to compare it with."]
     problems = []
     for peer, info in others.items():
-        problems += _outgoing(node, infos[node], peer, info, wal or {})
+        problems += _identity(node, infos[node], peer, info)
+        outgoing = [*_outgoing(node, infos[node], peer, info, wal or {})]
+        problems += outgoing or _lost(node, peer, (applied or {}).get(peer) or {}, missing or {})
         problems += _incoming(node, infos[node], peer, info)
     return problems
+
+
+def _identity(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
+    """Whether it is the server, and on the timeline, that the peer has subscribed to."""
+    noted = [each.get("publisher") for each in there["subscriptions"] if each["name"] == f"sub_from_{node}"]
+    known = next(filter(None, noted), None)
+    if known is None:
+        return
+    system, timeline = here["node"]["system_identifier"], here["node"]["timeline"]
+    if system != known["system_identifier"]:
+        yield (
+            f"{node} is another server than the one that left: its system identifier is {system}, and {peer} subscribed to "
+            f"{known['system_identifier']}. {_REBUILD}"
+        )
+    elif timeline != known["timeline"]:
+        yield (
+            f"{node} was restored or promoted since {peer} subscribed to it: it is on timeline {timeline} and was on "
+            f"{known['timeline']}. What it wrote in between may be gone from it. {_REBUILD}"
+        )
+
+
+def _lost(node: str, peer: str, applied: Wal, missing: Wal) -> t.Iterator[str]:
+    """Transactions that the peer has from the node, and that the node never made.
+
+    Sure where both still have the WAL of that time. What came before the first commit in the node's WAL says nothing.
+    """
+    first = missing.get("first")
+    lost = [position for position in applied if first and position in missing and lsn(position) > lsn(first)]
+    if lost:
+        last = max(lost, key=lsn)
+        yield (
+            f"{node} is an older copy of itself that has been written to since: {peer} has {len(lost)} transactions of it that "
+            f"its WAL does not have, the last one of {applied[last]} UTC, up to {last}. What it wrote since that copy is gone "
+            f"from it, and it may lack what {peer} wrote. {_REBUILD}"
+        )
 
 
 def applied_positions(node: str, infos: t.Mapping[str, Info]) -> list[str]:

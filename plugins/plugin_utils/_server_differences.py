@@ -148,8 +148,9 @@ def privileges_wanted(privileges: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
 
 
 def privileges_differing(privileges: t.Sequence[Mapping], server: Mapping) -> list[Mapping]:
-    """The entries that are not as the server has it, and those whose state is not read."""
+    """The entries that are not as the server has it, and those whose state is not read; not those of ``privileges_unknown``."""
     different = {index for contents in _contents(server) for index in contents["privileges"]["different"]}
+    different.difference_update(privileges_unknown(server))
     return [
         entry for index, entry in enumerate(privileges) if index in different or entry.get("type", "table") not in PRIVILEGE_TYPES
     ]

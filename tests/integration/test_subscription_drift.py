@@ -71,6 +71,24 @@ def test_the_comment(run_module: RunModule, subscribed: Mesh) -> None:
     assert removed["queries"] == [f'COMMENT ON SUBSCRIPTION "{NAME}" IS NULL']
 
 
+def test_the_record_of_the_publisher(run_module: RunModule, subscribed: Mesh) -> None:
+    """Which server it came from is noted once, seen by everyone who asks the subscriber, and a difference only warned of."""
+    arguments = {**subscribed.arguments(subscribed.a), "record_publisher": True}
+    system = subscribed.b.value("SELECT system_identifier::text FROM pg_control_system()")
+    noted = run_module("pg_subscription_mm", arguments)
+    assert noted["final_state"]["comment"] == f"as it should be [publisher: system {system}, timeline 1]"
+    again = run_module("pg_subscription_mm", arguments)
+    assert not again["changed"]
+    assert warnings_of(again) == []
+    login = {name: value for name, value in arguments.items() if name.startswith("login_") and name != "login_db"}
+    info = run_module("pg_multimaster_info", {**login, "login_db": "postgres", "databases": [subscribed.db]})
+    assert info["subscriptions"][0]["publisher"] == {"system_identifier": system, "timeline": 1}
+    subscribed.a.query(f"COMMENT ON SUBSCRIPTION {NAME} IS '[publisher: system 1, timeline 1]'", db=subscribed.db)
+    differs = run_module("pg_subscription_mm", arguments)
+    assert not differs["changed"]
+    assert "was made with the server 1 on timeline 1" in str(warnings_of(differs))
+
+
 def test_a_password(run_module: RunModule, subscribed: Mesh) -> None:
     """That it differs is shown, what it was and is is not."""
     arguments = subscribed.arguments(subscribed.a)

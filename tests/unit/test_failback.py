@@ -47,6 +47,44 @@ def test_what_is_refused(a: dict[str, t.Any], b: dict[str, t.Any], expected: str
     assert expected in problem
 
 
+def known(name: str, peer: str, system: str, timeline: int) -> dict[str, t.Any]:
+    """What a node says whose peer has noted which server it is."""
+    answer = info(name, peer)
+    answer["node"] |= {"system_identifier": "1", "timeline": 1}
+    answer["subscriptions"][0]["publisher"] = {"system_identifier": system, "timeline": timeline}
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("system", "timeline", "expected"),
+    [("1", 1, []), ("2", 1, ["its system identifier is 1, and b subscribed to 2"]), ("1", 2, ["is on timeline 1 and was on 2"])],
+)
+def test_it_is_the_server_that_its_peers_have_noted(system: str, timeline: int, expected: list[str]) -> None:
+    problems = failback_problems("a", {"a": known("a", "b", "1", 1), "b": known("b", "a", system, timeline)})
+    assert len(problems) == len(expected)
+    assert all(part in problem for part, problem in zip(expected, problems))
+
+
+@pytest.mark.parametrize(
+    ("missing", "refused"),
+    [
+        ({"first": "1/100"}, False),
+        ({"first": "1/100", "1/200": "10:00"}, True),
+        # Before its oldest WAL, and without any: nobody knows.
+        ({"first": "1/200", "1/200": "10:00"}, False),
+        ({"1/200": "10:00"}, False),
+        # What another node has is not looked at here.
+        ({"first": "1/100", "1/250": "10:00"}, False),
+    ],
+)
+def test_transactions_that_only_a_peer_has_are_proof_of_a_copy(missing: dict[str, str], refused: bool) -> None:
+    infos = {"a": info("a", "b"), "b": info("b", "a")}
+    problems = failback_problems("a", infos, applied={"b": {"1/200": "10:00", "1/300": "11:00"}}, missing=missing)
+    assert bool(problems) is refused
+    if refused:
+        assert "b has 1 transactions of it that its WAL does not have, the last one of 10:00 UTC, up to 1/200" in problems[0]
+
+
 @pytest.mark.parametrize(
     ("position", "record", "is_the_node"),
     [

@@ -96,7 +96,7 @@ def described(
         [worker()] if workers is None else workers,
         [{"id": 1, "name": "pg_16400", "remote_lsn": "0/80", "local_lsn": "0/10"}, *origins],
     )
-    counts = [{"subscription": 16400, "tables": 3}]
+    counts = [{"subscription": 16400, "tables": 3, "comment": "[publisher: system 7, timeline 1]"}]
     return describe(answers, {"imdb": DatabaseAnswers(list(unready), counts, list(publications))})
 
 
@@ -109,6 +109,7 @@ def test_all_of_it_is_json_without_secrets() -> None:
     assert info["databases"] == ["imdb"]
     (one,) = info["subscriptions"]
     assert one["conninfo"] == {"host": "pg2"}
+    assert one["publisher"] == {"system_identifier": "7", "timeline": 1}
     assert (one["streaming"], one["two_phase"], one["tables"]) == ("parallel", "disabled", 3)
     assert (one["apply_error_count"], one["sync_error_count"]) == (2, 1)
     assert one["worker_running"]

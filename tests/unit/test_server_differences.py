@@ -171,5 +171,7 @@ def test_privileges_differ_where_the_server_says_so_or_cannot_say() -> None:
     entries = [{"database": "shop", "roles": ["a"]}, {"database": "shop", "roles": ["b"]}, {"roles": ["c"], "type": "function"}]
     server = {"contents": {"shop": {"privileges": {"different": [1], "surplus": [{"role": "x"}], "unknown": [0]}}}}
     assert differences.privileges_differing(entries, server) == entries[1:]
+    unknown = {"contents": {"shop": {"privileges": {"different": [0, 1], "surplus": [], "unknown": [1]}}}}
+    assert entries[1] not in differences.privileges_differing(entries, unknown)
     assert differences.privileges_surplus(server) == [{"role": "x", "database": "shop"}]
     assert differences.privileges_unknown(server) == [0]

@@ -192,6 +192,7 @@ PARAMS: dict[str, t.Any] = {
     "slot_name": None,
     "owner": "owner",
     "comment": None,
+    "record_publisher": False,
     "enabled": True,
     "two_phase": None,
     "failover": None,

@@ -218,6 +218,37 @@ def test_the_comment(wanted_comment: str | None, statements: int) -> None:
     assert len(plan.statements) == statements
 
 
+RECORD = "[publisher: system 2, timeline 1]"
+
+
+@pytest.mark.parametrize(
+    ("comment", "then"), [("", RECORD), ("mine", f"mine {RECORD}"), (RECORD, RECORD), (f"mine {RECORD}", f"mine {RECORD}")]
+)
+def test_the_comment_names_the_server_of_the_peer(comment: str, then: str) -> None:
+    state = running(subscription(comment=comment))
+    assert state.peer is not None
+    plan = plan_for(wanted(record_publisher=True), state._replace(peer=state.peer._replace(timeline=1)))
+    assert shown(plan) == ([] if comment == then else [f"COMMENT ON SUBSCRIPTION \"sub\" IS '{then}'"])
+    assert plan.warnings == []
+    # A person's own comment, a peer that is a standby, and what was not asked for: nothing.
+    assert plan_for(wanted(record_publisher=True, comment=comment), running(subscription(comment=comment))).statements == []
+    assert plan_for(wanted(), running(subscription(comment=comment))).statements == []
+
+
+@pytest.mark.parametrize("record", ["[publisher: system 3, timeline 1]", "[publisher: system 2, timeline 7]"])
+def test_another_server_than_the_recorded_one_is_warned_of_and_not_recorded(record: str) -> None:
+    state = running(subscription(comment=record))
+    assert state.peer is not None
+    plan = plan_for(wanted(record_publisher=True), state._replace(peer=state.peer._replace(timeline=1)))
+    assert plan.statements == []
+    assert "it was restored, promoted or replaced" in plan.warnings[0]
+
+
+def test_a_new_subscription_names_the_server_of_the_peer() -> None:
+    plan = plan_for(wanted(record_publisher=True), nothing_yet(peer=peer(timeline=1)))
+    assert f"COMMENT ON SUBSCRIPTION \"sub\" IS '{RECORD}'" in shown(plan)
+
+
 @pytest.mark.parametrize("option", ["two_phase", "failover"])
 def test_what_only_creation_can_set(option: str) -> None:
     newer = {"version": 170000}

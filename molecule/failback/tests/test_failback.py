@@ -21,6 +21,7 @@ Fault = t.Callable[[Node], t.Callable[[], None]]
 NETWORK = "multimaster-failback"
 UNIT = "postgresql@16-main"
 DATA = "/var/lib/postgresql/16/main"
+HOLD = "/etc/postgresql/16/main/conf.d/zz_hold.conf"
 
 
 def docker(*arguments: str) -> None:
@@ -102,8 +103,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> Non
     command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/failback.yml"), "-e", f"node={back.name}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    hold = "/etc/postgresql/16/main/conf.d/zz_hold.conf"
-    eventually(lambda: back.host().file(hold).exists, "subscriptions at rest", 60)
+    eventually(lambda: back.host().file(HOLD).exists, "subscriptions at rest", 60)
     # While it runs, another one does not start.
     second = run_playbook("failback", "-e", f"node={back.name}", expect_success=False)
     os.killpg(process.pid, signal.SIGKILL)
@@ -112,7 +112,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> Non
     # Its mark grows old.
     back.host().run_test("touch -d '2 minutes ago' /run/multimaster-failback")
     failback(back)
-    assert not back.host().file(hold).exists
+    assert not back.host().file(HOLD).exists
     assert_equal(nodes)
 
 
@@ -139,7 +139,7 @@ def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
 
 
 def test_an_older_copy_is_refused_and_stays_at_rest(nodes: list[Node]) -> None:
-    """The last test, since the node must be rebuilt after it."""
+    """The node would have to be rebuilt: the tests after this one go on with the copy."""
     back, stayed = nodes[:2]
     host = back.host()
     host.run_test(f"systemctl stop {UNIT} && cp -a {DATA} {DATA}.copy && systemctl start {UNIT}")
@@ -153,3 +153,37 @@ def test_an_older_copy_is_refused_and_stays_at_rest(nodes: list[Node]) -> None:
     assert "is an older copy of itself" in " ".join(run.output.split())
     assert back.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL") == "0"
     assert "after the copy" in names(stayed)
+
+
+def test_an_older_copy_that_ran_before_failback_is_refused_too(nodes: list[Node]) -> None:
+    """The copy of the test before, let loose: it replicates both ways, and nothing looks wrong any more."""
+    back, stayed = nodes[:2]
+    back.close()
+    back.host().run_test(f"rm {HOLD} && systemctl restart {UNIT}")
+    up(back)
+    # Its WAL grows past where the other node has got to.
+    for number in range(3):
+        back.admin("SELECT pg_switch_wal()")
+        write(back, f"written by the copy {number}")
+    eventually(lambda: "written by the copy 2" in names(stayed), "rows of the copy on the other node", 60)
+    write(stayed, "for the copy")
+    eventually(lambda: "for the copy" in names(back), "rows on the copy", 60)
+    run = failback(back, refused=True)
+    output = " ".join(run.output.split())
+    assert "is an older copy of itself that has been written to since" in output
+    assert "REFUSED" in output
+    assert back.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL") == "0"
+
+
+def test_a_node_on_another_timeline_is_refused(nodes: list[Node]) -> None:
+    """Promoted after a recovery, as after a restore."""
+    back = nodes[0]
+    back.close()
+    host = back.host()
+    host.run_test(f"systemctl stop {UNIT} && sudo -u postgres touch {DATA}/standby.signal && systemctl start {UNIT}")
+    eventually(lambda: back.admin("SELECT pg_is_in_recovery()") == "t", "recovery", 60)
+    back.admin("SELECT pg_promote()")
+    run = failback(back, refused=True)
+    output = " ".join(run.output.split())
+    assert f"{back.name} was restored or promoted since" in output
+    assert "it is on timeline 2 and was on 1" in output

@@ -64,7 +64,7 @@ class RedisServer:
     def __init__(self, folder: Path, authority: Authority) -> None:
         program = shutil.which("redis-server")
         if program is None:
-            raise RuntimeError("no redis-server: run `make test-integration`, which installs it")
+            raise RuntimeError("no redis-server: run `make test-failover`, which installs it")
         folder.mkdir(parents=True)
         authority.issue(folder, "redis", "localhost")
         (folder / "users.acl").write_text(acl_file(REDIS_USERS))
@@ -128,6 +128,8 @@ class Api:
             "database": {"name": mesh.db, "user": "failover_api", "ca_file": ca_file},
             "nodes": nodes,
             "slot_name": mesh.slot_template,
+            # A busy machine needs more for a switch than the default.
+            "failover": {"switch_wait": 5},
             "redis": {
                 "username": "failover_api",
                 "ca_file": ca_file,
@@ -139,7 +141,7 @@ class Api:
         (folder / "configuration.json").write_text(json.dumps(configuration))
         (folder / "secrets.json").write_text(json.dumps(secrets))
         self._process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
 
     def start(self) -> Api:
         with self.log.open("ab") as log:
@@ -156,7 +158,7 @@ class Api:
         began = time.monotonic()
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(timeout=15)
+            self._process.wait(timeout=30)
             self._process = None
         return time.monotonic() - began
 

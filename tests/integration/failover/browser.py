@@ -22,7 +22,7 @@ class Browser:
     def __init__(self, folder: Path, width: int, height: int) -> None:
         program = shutil.which("chromium")
         if program is None:
-            raise RuntimeError("no chromium: run `make test-integration`, which installs it")
+            raise RuntimeError("no chromium: run `make test-failover`, which installs it")
         commands, self._write = os.pipe()
         self._read, answers = os.pipe()
         # Chromium reads from 3 and writes to 4.

@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 from api_process import TOKEN, Api
-from failover_mesh import FailoverMesh, freeze, kill, start_again, thaw
+from failover_mesh import FailoverMesh, allowed_gap, freeze, kill, longest_gap, start_again, thaw
 from relay import relay_in_thread
 from servers import Server, wait_until
 
@@ -44,7 +44,7 @@ class Users:
 
     def _use(self, user: int) -> None:
         with contextlib.ExitStack() as stack:
-            clients = [stack.enter_context(httpx.Client(base_url=base, timeout=5)) for base in self._bases]
+            clients = [stack.enter_context(httpx.Client(base_url=base, timeout=30)) for base in self._bases]
             number = 0
             while self._going:
                 number += 1
@@ -73,8 +73,7 @@ class Users:
         return [key for key, _ignored in self.acknowledged]
 
     def longest_gap(self) -> float:
-        times = sorted(at for _ignored, at in self.acknowledged)
-        return max(later - earlier for earlier, later in zip(times, times[1:]))
+        return longest_gap(sorted(at for _ignored, at in self.acknowledged))
 
 
 @pytest.mark.parametrize(
@@ -89,6 +88,7 @@ def test_users_notice_no_failed_request(
 ) -> None:
     with Users([api]) as users:
         wait_until(lambda: len(users.keys) > 200, what="writes")
+        quiet_gap = users.longest_gap()
         fault(imdb.a)
         count = len(users.keys)
         wait_until(lambda: len(users.keys) > count + 200, what="writes afterwards")
@@ -99,7 +99,7 @@ def test_users_notice_no_failed_request(
         wait_until(lambda: len(users.keys) > count + 100, what="writes after the way back")
     assert users.failed == []
     imdb.assert_all_there_once(users.keys, "generos", "id_genero")
-    assert users.longest_gap() < bound
+    assert users.longest_gap() < allowed_gap(bound, quiet_gap)
     print(f"longest gap {users.longest_gap() * 1000:.0f} ms of {len(users.keys)} writes")
 
 
@@ -125,6 +125,23 @@ def test_a_lost_acknowledgement_is_one_row_and_no_error(tmp_path: Path, imdb: Fa
     imdb.assert_all_there_once([key], "generos", "id_genero")
 
 
+def test_one_name_on_two_nodes_is_repaired_as_the_readme_says(imdb: FailoverMesh) -> None:
+    """What no policy resolves: the second unique key. It stops both directions until the name is deleted on both nodes."""
+    imdb.pause()
+    for node in imdb.nodes:
+        node.query("INSERT INTO generos (genero) VALUES ('Twice')", db=imdb.db)
+    imdb.go_on()
+    errors = "SELECT apply_error_count FROM pg_stat_subscription_stats WHERE subname = %s"
+    for node in imdb.nodes:
+        name = imdb.subscription(imdb.other(node))
+        wait_until(lambda node=node, name=name: node.value(errors, [name]) > 0, what="both stand still")
+    for node in imdb.nodes:
+        node.query("DELETE FROM generos WHERE genero = 'Twice'", db=imdb.db)
+    imdb.meet()
+    imdb.a.query("INSERT INTO generos (genero) VALUES ('Twice')", db=imdb.db)
+    assert imdb.value_of_both("SELECT count(*) FROM generos WHERE genero = 'Twice'") == 1
+
+
 def test_an_instance_that_is_killed_costs_no_row_and_makes_none_twice(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
     with Users([api, second_api]) as users:
         wait_until(lambda: len(users.keys) > 200, what="writes")
@@ -148,7 +165,7 @@ def test_the_description_holds_for_whatever_is_sent(api: Api, tmp_path: Path) ->
             "--header", f"Authorization: Bearer {TOKEN}", "--max-examples", "25",
             "--phases", "examples,coverage,fuzzing", "--generation-database", "none", "--no-color",
         ],
-        capture_output=True, text=True, timeout=100, check=False, cwd=tmp_path,
+        capture_output=True, text=True, timeout=300, check=False, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
     assert api.http.get("/health").json()["status"] == "ok"

@@ -11,7 +11,7 @@ import typing as t
 
 import psycopg
 import pytest
-from failover_mesh import FailoverMesh, until
+from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import Attempt, FailoverClient, TooSlow
 from relay import Relay
 
@@ -72,7 +72,8 @@ def test_a_network_that_swallows_everything_is_a_node_that_hangs(mesh: FailoverM
                 began = time.monotonic()
                 _ignored, attempt = await client.fetch(INSERT, [1, ""], write=True)
                 assert attempt.node == "pg2"
-                assert 0.25 < time.monotonic() - began < 0.6
+                # After the deadline of 0.3 s, and long before the budget of 3 s is over
+                assert 0.25 < time.monotonic() - began < 2
                 assert client.nodes["pg1"].reason == "it hangs"
                 relay.silent = False
                 await ready(client)
@@ -85,7 +86,7 @@ def test_a_network_that_swallows_everything_is_a_node_that_hangs(mesh: FailoverM
 
 def test_a_statement_that_takes_too_long_on_live_servers_sets_neither_aside(mesh: FailoverMesh) -> None:
     async def story() -> None:
-        client = FailoverClient(mesh.settings(statement_timeout=0.2))
+        client = FailoverClient(mesh.settings(**PATIENT, statement_timeout=0.2))
         async with client:
             await ready(client)
             with pytest.raises(TooSlow):
@@ -125,7 +126,7 @@ def test_writes_that_get_no_answer_while_probes_do_set_the_node_aside(mesh: Fail
 
 def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) -> None:
     async def story() -> list[Attempt]:
-        client = FailoverClient(mesh.settings())
+        client = FailoverClient(mesh.settings(**PATIENT))
         mesh.a.query("INSERT INTO journal VALUES (1, '0')", db=mesh.db)
         attempts: list[Attempt] = []
 
@@ -151,7 +152,7 @@ def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) 
 
 def test_the_application_s_own_errors_are_its_own(mesh: FailoverMesh) -> None:
     async def story() -> None:
-        client = FailoverClient(mesh.settings())
+        client = FailoverClient(mesh.settings(**PATIENT))
         async with client:
             await ready(client)
             for statement in ("SELEC", "SELECT 1/0", "INSERT INTO journal (id) VALUES (1), (1)", "SELECT * FROM nowhere"):

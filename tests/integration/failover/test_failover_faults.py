@@ -10,24 +10,27 @@ import time
 import typing as t
 
 import pytest
-from failover_mesh import FailoverMesh, Load, freeze, kill, start_again, thaw, until
+from failover_mesh import FailoverMesh, Load, allowed_gap, freeze, kill, start_again, thaw, until
 from multimaster_failover import FailoverClient, NoNode
 from servers import Server
 
 SEQUENCE = "journal_id_seq"
 
 
-async def faulted(mesh: FailoverMesh, client: FailoverClient, fault: t.Callable[[Server], None], after: float = 0.7) -> Load:
-    """Half a second of writes on the first node, the fault, and some more on the other."""
+async def faulted(mesh: FailoverMesh, client: FailoverClient, fault: t.Callable[[Server], None]) -> tuple[Load, float]:
+    """Writes on the first node, the fault, and some more on the other; with the longest gap before the fault."""
     async with client, Load(client, SEQUENCE) as load:
         await until(lambda: len(load.keys) > 100, what="writes")
         assert load.nodes_since(0) == {"pg1"}
         await until(lambda: client.nodes["pg2"].state.value == "up", what="the second node up to date")
+        quiet_gap = load.quiet_gap(time.monotonic())
         await asyncio.get_running_loop().run_in_executor(None, fault, mesh.a)
-        at = time.monotonic()
-        await asyncio.sleep(after)
-        assert load.nodes_since(at + 0.5) == {"pg2"}
-    return load
+        # What the first node has answered before is counted by then.
+        await until(lambda: [node for _key, _at, node in load.acknowledged].count("pg2") > 50, what="writes on the other")
+        at, count = time.monotonic(), len(load.keys)
+        await until(lambda: len(load.keys) > count + 50, what="more writes")
+        assert load.nodes_since(at) == {"pg2"}
+    return load, quiet_gap
 
 
 @pytest.mark.parametrize(
@@ -41,10 +44,10 @@ async def faulted(mesh: FailoverMesh, client: FailoverClient, fault: t.Callable[
 def test_no_request_fails_and_every_acknowledged_row_is_there_once(
     mesh: FailoverMesh, fault: t.Callable[[Server], None], bound: float
 ) -> None:
-    load = asyncio.run(faulted(mesh, FailoverClient(mesh.settings()), fault))
+    load, quiet_gap = asyncio.run(faulted(mesh, FailoverClient(mesh.settings()), fault))
     assert load.failed == []
-    # Bounds for a busy machine; the figures that are promised are measured by the failover harness.
-    assert load.longest_gap() < bound
+    # The figures that are promised are measured by the failover harness.
+    assert load.longest_gap() < allowed_gap(bound, quiet_gap)
     if fault is freeze:
         thaw(mesh.a)
     else:
@@ -55,7 +58,7 @@ def test_no_request_fails_and_every_acknowledged_row_is_there_once(
 
 def test_a_node_that_comes_back_has_caught_up_before_it_is_used_and_is_not_active_by_itself(mesh: FailoverMesh) -> None:
     async def story() -> Load:
-        client = FailoverClient(mesh.settings())
+        client = FailoverClient(mesh.settings(switch_wait=20))
         async with client, Load(client, SEQUENCE) as load:
             await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
             kill(mesh.a)
@@ -76,8 +79,8 @@ def test_a_node_that_comes_back_has_caught_up_before_it_is_used_and_is_not_activ
             await asyncio.sleep(0.5)
             assert load.nodes_since(at) == {"pg2"}
             assert await client.switch_to("pg1")
-            at = time.monotonic()
-            await asyncio.sleep(0.3)
+            at, count = time.monotonic(), len(load.keys)
+            await until(lambda: len(load.keys) > count + 50, what="writes after the way back")
             assert load.nodes_since(at) == {"pg1"}
         return load
 
@@ -110,11 +113,15 @@ def test_both_away_is_said_at_once_and_both_come_back_by_themselves(mesh: Failov
             kill(mesh.a)
             kill(mesh.b)
             await until(lambda: client.active is None, what="both away")
-            began = time.monotonic()
-            with pytest.raises(NoNode) as said:
-                await client.fetch("SELECT 1")
-            assert time.monotonic() - began < 0.1
-            assert said.value.retry_after > 0
+            seconds = []
+            for _ignored in range(5):
+                began = time.monotonic()
+                with pytest.raises(NoNode) as said:
+                    await client.fetch("SELECT 1")
+                seconds.append(time.monotonic() - began)
+                assert said.value.retry_after > 0
+            # A busy machine makes one of them late, not all.
+            assert min(seconds) < 0.1
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(None, start_again, mesh.a)
             await loop.run_in_executor(None, start_again, mesh.b)
@@ -161,7 +168,7 @@ def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
 
     try:
         client = FailoverClient(mesh.settings())
-        load = asyncio.run(faulted(mesh, client, read_only))
+        load, _quiet_gap = asyncio.run(faulted(mesh, client, read_only))
         assert load.failed == []
         assert client.nodes["pg1"].reason == "it takes no writes"
     finally:
@@ -173,9 +180,10 @@ def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
 
 def test_a_planned_switch_fails_nothing_and_is_short(mesh: FailoverMesh) -> None:
     async def story() -> tuple[Load, float]:
-        client = FailoverClient(mesh.settings())
+        client = FailoverClient(mesh.settings(switch_wait=20))
         async with client, Load(client, SEQUENCE) as load:
-            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            await until(lambda: len(load.keys) > 100 and client.nodes["pg2"].state.value == "up", what="writes")
+            quiet_gap = load.quiet_gap(time.monotonic())
             for target in ("pg2", "pg1") * 3:
                 at = time.monotonic()
                 assert await client.switch_to(target)
@@ -183,10 +191,10 @@ def test_a_planned_switch_fails_nothing_and_is_short(mesh: FailoverMesh) -> None
                 assert client.active.name == target
                 assert not await client.switch_to(target)
                 await until(lambda at=at, target=target: target in load.nodes_since(at), what="writes there")
-        return load, load.longest_gap()
+        return load, quiet_gap
 
-    load, gap = asyncio.run(story())
+    load, quiet_gap = asyncio.run(story())
     assert load.failed == []
-    assert gap < 0.15
+    assert load.longest_gap() < allowed_gap(0.15, quiet_gap)
     mesh.assert_all_there_once(load.keys)
-    print(f"longest gap {gap * 1000:.1f} ms")
+    print(f"longest gap {load.longest_gap() * 1000:.1f} ms")
