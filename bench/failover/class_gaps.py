@@ -26,12 +26,11 @@ STEADY = 1.0
 ASKED = {"kill": 0.05, "stop": 0.05, "hang": 0.5, "cut": 0.5, "switch": 0.02}
 
 
-def run(names: t.Sequence[str], rounds: int) -> list[dict[str, t.Any]]:
-    found = []
+def run(names: t.Sequence[str], rounds: int, found: list[dict[str, t.Any]]) -> None:
+    """The figures of every fault, added to ``found``."""
     for name in [each for each in FAULTS if each in names]:
         active_node()
         found.append(asyncio.run(_rounds(ALL[name], rounds)))
-    return found
 
 
 async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:

@@ -93,14 +93,12 @@ class Clients:
             time.sleep(random.uniform(0.5, 1.5) * PAUSE)
 
 
-def run(names: t.Sequence[str], seconds: float) -> list[dict[str, t.Any]]:
-    """For every fault the figures of every candidate."""
-    found: list[dict[str, t.Any]] = []
+def run(names: t.Sequence[str], seconds: float, found: list[dict[str, t.Any]]) -> None:
+    """For every fault the figures of every candidate, added to ``found``."""
     for name in [each for each in FAULTS if each in names]:
         active_node()
         say(f"  {name}: the class beside HAProxy and libpq")
         found += asyncio.run(_one(ALL[name], seconds))
-    return found
 
 
 async def _one(fault: Fault, seconds: float) -> list[dict[str, t.Any]]:

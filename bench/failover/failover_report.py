@@ -154,8 +154,11 @@ def wrong(results: t.Mapping[str, t.Any]) -> int:
     return sum(each["wrong_rows"] for each in mine)
 
 
-def introduction(machine: t.Mapping[str, t.Any]) -> list[str]:
+def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
+    machine = results["machine"]
+    early = ["This run was ended before all was measured."] if results["ended_early"] else []
     return [
+        *early,
         f"On a machine with {machine['processors']} processors, which carries the nodes, the API, HAProxy and the clients; "
         f"load average at the end {machine['load_average'][0]:.1f}. Marked: what is not as asked for.",
         "The longest gap is between two acknowledged writes of all clients together. A request has failed when the client has "
@@ -166,7 +169,7 @@ def introduction(machine: t.Mapping[str, t.Any]) -> list[str]:
 
 def markdown(results: t.Mapping[str, t.Any]) -> str:
     lines = ["# Measured by `make failover`", ""]
-    for paragraph in introduction(results["machine"]):
+    for paragraph in introduction(results):
         lines += [paragraph, ""]
     for title, head, body in tables(results):
         lines += [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
@@ -180,7 +183,7 @@ def page(results: t.Mapping[str, t.Any], pictures: t.Sequence[tuple[str, bytes]]
         '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
         f"<title>Load and faults</title><style>{_STYLE}</style></head><body><h1>Load and faults</h1>",
     ]
-    parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in introduction(results["machine"])]
+    parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in introduction(results)]
     for title, head, body in tables(results):
         parts.append(f"<h2>{html.escape(title)}</h2><table><tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>")
         parts += ["<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in body]
@@ -197,7 +200,9 @@ def _cell(text: str) -> str:
 
 
 def write(name: str, results: dict[str, t.Any]) -> int:
-    """The exit status: 1 where an acknowledged row was lost or is there twice."""
+    """The exit status: 1 where an acknowledged row was lost or is there twice. With nothing measured, nothing is written."""
+    if not any(results[part] for part in ("api", "class", "comparison")):
+        return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     pictures = [(f"{each['title']}, {each['users']} users", _over_time(each["series"])) for each in results["api"]]
     (FOLDER / f"{name}.html").write_text(page(results, pictures))

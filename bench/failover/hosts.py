@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import os
 import subprocess
@@ -13,6 +14,7 @@ import time
 import typing as t
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import psycopg
 from timing import ROOT, run, say
@@ -132,6 +134,14 @@ def fill() -> None:
             "SELECT 'tt' || to_char(n, 'FM0000000'), 'movie', 'Title ' || n, 'Title ' || n, 1920 + n % 100 "
             "FROM generate_series(1, 2000) AS n ON CONFLICT DO NOTHING"
         )
+
+
+def save_logs(folder: Path) -> None:
+    """What each instance of the API said, for a person who looks for a cause."""
+    for node in NODES:
+        with contextlib.suppress(SystemExit):
+            said = run("docker", "exec", node, "journalctl", "--unit", "failover_api", "--no-pager", "--output", "cat")
+            (folder / f"failover_api_{node}.log").write_text(said)
 
 
 def running() -> bool:

@@ -18,7 +18,7 @@ import checks
 import figures
 import journal
 from faults import Fault
-from hosts import NODES, active_node, on
+from hosts import NODES, active_node
 from timing import ROOT, say
 
 # Requests per second of all users together: what two processors carry beside the two hosts
@@ -120,8 +120,3 @@ def line(found: t.Mapping[str, t.Any]) -> str:
         f"(before {found['longest_gap_before'] * 1000:.0f}), throughput {0 if share is None else share * 100:.0f} %, "
         f"equal {found['convergence']['equal']:.1f} s after healing, {found['wrong_rows']} wrong rows"
     )
-
-
-def logs(node: str) -> str:
-    """What the API on a host said last, for a person who looks for a cause."""
-    return on(node, "journalctl --unit failover_api --no-pager --output cat | tail -n 40")

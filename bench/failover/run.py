@@ -44,18 +44,17 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-def measure(chosen: argparse.Namespace) -> dict[str, t.Any]:
-    results: dict[str, t.Any] = {"api": [], "comparison": [], "class": []}
+def measure(chosen: argparse.Namespace, results: dict[str, t.Any]) -> None:
+    """Into ``results``, one after the other: an interruption loses only what was not measured yet."""
+    if chosen.rounds:
+        say("the class alone")
+        class_gaps.run(chosen.faults, chosen.rounds, results["class"])
     for count in chosen.users:
         for name in chosen.faults:
             say(f"  {name}: {count} users, {chosen.seconds:.0f} s")
             results["api"].append(load.one(faults.ALL[name], count, chosen.seconds))
     if not chosen.no_comparison:
-        results["comparison"] = comparison.run(chosen.faults, min(chosen.seconds, 12))
-    if chosen.rounds:
-        say("the class alone")
-        results["class"] = class_gaps.run(chosen.faults, chosen.rounds)
-    return results
+        comparison.run(chosen.faults, min(chosen.seconds, 12), results["comparison"])
 
 
 def main() -> int:
@@ -63,21 +62,29 @@ def main() -> int:
     # An interruption ends this program as an error does: the hosts are removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # What the class says of each fault
-    log = ROOT / ".cache/log/failover_class.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(filename=log, filemode="w", format="%(asctime)s %(message)s")
+    logs = ROOT / ".cache/log"
+    logs.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(filename=logs / "failover_class.log", filemode="w", format="%(asctime)s %(message)s")
     started = time.monotonic()
+    results: dict[str, t.Any] = {"api": [], "comparison": [], "class": [], "ended_early": True}
     try:
         if not (chosen.keep and hosts.running()):
             hosts.deploy()
             hosts.fill()
         say(f"deployed after {time.monotonic() - started:.0f} s; load and faults")
-        results = measure(chosen)
+        measure(chosen, results)
+        results["ended_early"] = False
     finally:
+        results["machine"] = {
+            "processors": os.cpu_count(),
+            "load_average": os.getloadavg(),
+            "seconds": time.monotonic() - started,
+        }
+        hosts.save_logs(logs)
         if not chosen.keep:
             hosts.remove()
-    results["machine"] = {"processors": os.cpu_count(), "load_average": os.getloadavg(), "seconds": time.monotonic() - started}
-    return failover_report.write(chosen.report, results)
+        status = failover_report.write(chosen.report, results)
+    return status
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ OTHER = {"fault": "kill", "candidate": "HAProxy, defaults", "requests": 100, "fa
 @pytest.fixture
 def results():
     machine = {"processors": 2, "load_average": [1.0, 1.0, 1.0], "seconds": 60}
-    return copy.deepcopy({"api": [API], "class": [CLASS], "comparison": [OTHER], "machine": machine})
+    return copy.deepcopy({"api": [API], "class": [CLASS], "comparison": [OTHER], "machine": machine, "ended_early": False})
 
 
 @pytest.fixture
@@ -82,6 +82,17 @@ def test_what_was_not_reached_is_marked(results):
 def test_a_lost_row_is_a_failure_whatever_the_figures(results, folder):
     results["class"][0]["wrong_rows"] = 1
     assert failover_report.write("failover", results) == 1
+
+
+def test_a_run_that_ended_early_says_so(results):
+    assert "ended before" not in failover_report.markdown(results)
+    assert "ended before" in failover_report.markdown({**results, "ended_early": True})
+
+
+def test_nothing_measured_leaves_the_last_report_alone(results, folder):
+    (folder / "failover.md").write_text("the last one")
+    assert failover_report.write("failover", {**results, "api": [], "class": [], "comparison": []}) == 1
+    assert (folder / "failover.md").read_text() == "the last one"
 
 
 def test_only_what_was_measured_has_a_table(results):
