@@ -149,7 +149,7 @@ ALL = {
     for fault in (
         Fault("stop", "docker stop of the active host", stop_host, start_host, 0.05, lasts=6),
         Fault("kill", "kill -9 of the active node's postmaster", kill_postmaster, start_server, 0.05),
-        Fault("kill-host", "docker kill of the active host", kill_host, start_host, 0.5),
+        Fault("kill-host", "docker kill of the active host", kill_host, start_host, 0.05),
         Fault("hang", "SIGSTOP of all processes of the active server", freeze, thaw, 0.5),
         Fault("cut", "the active host cut off from all", cut, reconnect, 0.5),
         Fault("cut-api", "the active node cut off from the API only", cut_from_api, reconnect_all, 0.5),

@@ -69,12 +69,12 @@ def summary(entries: t.Sequence[Entry], begin: float, fault: float, end: float) 
 
 
 def series(entries: t.Sequence[Entry], begin: float, fault: float, end: float, step: float = 0.25) -> dict[str, list[t.Any]]:
-    """For plots: per step, seconds from the fault, requests and failures per second, slowest and median latency."""
+    """For plots: per whole step, seconds from the fault, requests and failures per second, slowest and median latency."""
     found: dict[str, list[t.Any]] = {"at": [], "requests": [], "failed": [], "p50": [], "max": []}
     buckets: dict[int, list[Entry]] = {}
     for entry in entries:
         buckets.setdefault(int((entry.finished - fault) // step), []).append(entry)
-    for number in range(int((begin - fault) // step), int((end - fault) // step) + 1):
+    for number in range(int((begin - fault) // step), int((end - fault) // step)):
         bucket = buckets.get(number, [])
         seconds = [entry.seconds for entry in bucket if entry.ok]
         found["at"].append(round(number * step, 3))

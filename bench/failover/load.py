@@ -22,7 +22,7 @@ from hosts import NODES, active_node
 from timing import ROOT, say
 
 # Requests per second of all users together: what two processors carry beside the two hosts
-RATE = 250.0
+RATE = 350.0
 # Users connect and servers plan their statements in the first seconds; they do not count.
 WARM_UP = 2.0
 
