@@ -34,7 +34,7 @@ def run(names: t.Sequence[str], rounds: int, found: list[dict[str, t.Any]]) -> N
 
 
 async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:
-    gaps, quiet, shares, returns = [], [], [], []
+    gaps, begins, quiet, shares, returns = [], [], [], [], []
     load_before = os.getloadavg()[0]
     async with client() as failover:
         load = Load(failover, TASKS)
@@ -49,7 +49,9 @@ async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:
                 end = time.monotonic()
                 # By now the request goes on; what the healing itself does to the machine is no part of the gap.
                 writes = [entry.finished for entry in load.entries if entry.kind == "write" and entry.ok]
-                gaps.append(figures.longest_gap(writes, struck, end))
+                gap, at = figures.longest_gap_and_begin(writes, struck, end)
+                gaps.append(gap)
+                begins.append(at - struck)
                 quiet.append(figures.longest_gap(writes, begin, struck))
                 before = sum(begin <= moment < struck for moment in writes) / (struck - begin)
                 shares.append(sum(end - 1 <= moment < end for moment in writes) / before)
@@ -69,6 +71,8 @@ async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:
         "errors": sorted({entry.error for entry in failed})[:5],
         "asked_gap": ASKED[fault.name],
         "gaps": gaps,
+        # Seconds from the fault: a gap long after it has another cause.
+        "gaps_begin": begins,
         "gap": {"p50": percentile(gaps, 0.5), "p99": percentile(gaps, 0.99), "max": max(gaps)},
         "gap_without_fault": {"p50": percentile(quiet, 0.5), "p99": percentile(quiet, 0.99), "max": max(quiet)},
         "throughput_share": percentile(shares, 0.5),

@@ -17,12 +17,17 @@ COMPARED = 10.0
 
 def longest_gap(times: t.Sequence[float], start: float, end: float) -> float:
     """Between two acknowledgements that follow each other, one of them or both in the window; up to its end where none came."""
+    return longest_gap_and_begin(times, start, end)[0]
+
+
+def longest_gap_and_begin(times: t.Sequence[float], start: float, end: float) -> tuple[float, float]:
+    """The longest gap, and when it began."""
     ordered = sorted(times)
     before = [moment for moment in ordered if moment < start]
     inside = [moment for moment in ordered if start <= moment <= end]
     after = [moment for moment in ordered if moment > end]
     points = [before[-1] if before else start, *inside, min(after[0], end) if after else end]
-    return max(later - earlier for earlier, later in zip(points, points[1:]))
+    return max((later - earlier, earlier) for earlier, later in zip(points, points[1:]))
 
 
 def latency(entries: t.Iterable[Entry]) -> dict[str, float | int | None]:

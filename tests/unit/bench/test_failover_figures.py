@@ -21,6 +21,10 @@ def test_the_longest_gap_is_between_acknowledgements():
     assert figures.longest_gap([0.9, 1.1, 1.5, 1.6], 1.0, 2.0) == pytest.approx(0.4)
 
 
+def test_when_a_gap_began():
+    assert figures.longest_gap_and_begin([0.9, 1.1, 1.5, 1.6], 1.0, 1.9) == (pytest.approx(0.4), 1.1)
+
+
 def test_a_gap_begins_before_the_fault():
     assert figures.longest_gap([0.9, 1.4], 1.0, 1.5) == pytest.approx(0.5)
 
