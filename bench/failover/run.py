@@ -49,12 +49,12 @@ def measure(chosen: argparse.Namespace, results: dict[str, t.Any]) -> None:
     if chosen.rounds:
         say("the class alone")
         class_gaps.run(chosen.faults, chosen.rounds, results["class"])
+    if not chosen.no_comparison:
+        comparison.run(chosen.faults, min(chosen.seconds, 12), results["comparison"])
     for count in chosen.users:
         for name in chosen.faults:
             say(f"  {name}: {count} users, {chosen.seconds:.0f} s")
             results["api"].append(load.one(faults.ALL[name], count, chosen.seconds))
-    if not chosen.no_comparison:
-        comparison.run(chosen.faults, min(chosen.seconds, 12), results["comparison"])
 
 
 def main() -> int:
