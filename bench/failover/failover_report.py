@@ -160,7 +160,8 @@ def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
     return [
         *early,
         f"On a machine with {machine['processors']} processors, which carries the nodes, the API, HAProxy and the clients; "
-        f"load average at the end {machine['load_average'][0]:.1f}. Marked: what is not as asked for.",
+        f"the servers' disks are in memory; load average at the end {machine['load_average'][0]:.1f}. "
+        "Marked: what is not as asked for.",
         "The longest gap is between two acknowledged writes of all clients together. A request has failed when the client has "
         "no answer after trying both instances of the API. Sent again: requests that a client took to the other instance. "
         "Wrong rows: acknowledged ones that are not on both nodes once, and such as only one node has, after healing.",

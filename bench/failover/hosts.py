@@ -34,11 +34,25 @@ def deploy() -> None:
     run("environment/package_source.sh", str(DEPLOYMENT))
     run("docker", "network", "create", "--subnet", f"{SUBNET}.0/24", "--gateway", f"{SUBNET}.1",
         "--label", "multimaster.postgresql=network", NETWORK)  # fmt: skip
+    # Each server has a disk of its own: in memory, since one disk under both would let each wait for the other's writes. It
+    # lasts for as long as some host uses it, which the one with HAProxy does while a node is stopped.
+    kept = []
+    for name in NODES:
+        run("docker", "volume", "create", "--label", "multimaster.postgresql=volume", "--driver", "local",
+            "--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", "o=size=4g", _disk(name))  # fmt: skip
+        kept += ["--volume", f"{_disk(name)}:/srv/{name}"]
+    options = {name: ["--volume", f"{_disk(name)}:/var/lib/postgresql"] for name in NODES} | dict.fromkeys(PROXY, kept)
     with concurrent.futures.ThreadPoolExecutor() as executor:
-        made = [executor.submit(run, "environment/host.sh", name, NETWORK, at) for name, at in {**NODES, **PROXY}.items()]
+        made = []
+        for name, address in {**NODES, **PROXY}.items():
+            made.append(executor.submit(run, "environment/host.sh", name, NETWORK, address, *options[name]))
         for each in made:
             each.result()
     converge()
+
+
+def _disk(node: str) -> str:
+    return f"multimaster-{node.removeprefix('mm-')}"
 
 
 def converge() -> None:
@@ -55,6 +69,10 @@ def remove() -> None:
     for name in {**NODES, **PROXY}:
         if name in existing:
             run("docker", "rm", "--force", "--volumes", name)
+    volumes = run("docker", "volume", "ls", "--format", "{{.Name}}").split()
+    for name in NODES:
+        if _disk(name) in volumes:
+            run("docker", "volume", "rm", _disk(name))
     if NETWORK in run("docker", "network", "ls", "--format", "{{.Name}}").split():
         run("docker", "network", "rm", NETWORK)
 

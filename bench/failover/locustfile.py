@@ -28,8 +28,8 @@ RUN = os.environ["FAILOVER_RUN"]
 # A user thinks so long between two requests, give or take a half.
 THINKS = int(os.environ["FAILOVER_USERS"]) / float(os.environ["FAILOVER_RATE"])
 
-# An instance answers within its own budget or is left for the other one, at once; it is tried again after a second.
-CONNECT_SECONDS, ANSWER_SECONDS, AWAY_SECONDS, BUDGET_SECONDS = 0.3, 0.8, 1.0, 5.0
+# An instance answers in time or is left for the other one, at once. It is tried again after a second, then after twice as long.
+CONNECT_SECONDS, ANSWER_SECONDS, AWAY_SECONDS, AWAY_SECONDS_MAX, BUDGET_SECONDS = 0.3, 0.8, 1.0, 16.0, 5.0
 
 writer = Writer(os.environ["FAILOVER_JOURNAL"])
 numbers = itertools.count()
@@ -51,6 +51,7 @@ class ApiUser(User):
         self._order = [INSTANCES[(first + turn) % len(INSTANCES)] for turn in range(len(INSTANCES))]
         self._clients: dict[str, HTTPClient] = {}
         self._away_until = dict.fromkeys(INSTANCES, 0.0)
+        self._away_for = dict.fromkeys(INSTANCES, AWAY_SECONDS)
 
     def wait_time(self) -> float:
         return random.uniform(0.5, 1.5) * THINKS
@@ -103,10 +104,12 @@ class ApiUser(User):
         content = answer.read()
         if answer.status_code != expected:
             raise Refused(f"{answer.status_code} {bytes(content)[:80].decode(errors='replace')}")
+        self._away_for[instance] = AWAY_SECONDS
         return json.loads(bytes(content))
 
     def _give_up(self, instance: str) -> None:
-        self._away_until[instance] = time.monotonic() + AWAY_SECONDS
+        self._away_until[instance] = time.monotonic() + self._away_for[instance]
+        self._away_for[instance] = min(2 * self._away_for[instance], AWAY_SECONDS_MAX)
         client = self._clients.pop(instance, None)
         if client is not None:
             client.close()
