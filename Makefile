@@ -7,6 +7,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 SCENARIO ?=
 ARGS ?=
+ROUNDS ?=
 
 .PHONY: help
 help: ## This list
@@ -56,6 +57,10 @@ test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
 bench: ## Measures the figures of docs/benchmarks (ARGS=backup for a part)
 	@environment/bench.sh
 
+.PHONY: failover
+failover: ## Load and faults for the API, with a report in docs/benchmarks (ROUNDS=1 ARGS='--faults kill' for a short one)
+	@environment/failover.sh
+
 .PHONY: destroy
 destroy: ## Removes the hosts, networks and volumes that the demo and the tests made
 	@environment/destroy.sh
@@ -69,4 +74,4 @@ clean: ## destroy, and what was built or downloaded: image, packages, virtual en
 lock: ## For maintainers: pins what requirements*.in need
 	@environment/lock.sh
 
-export SCENARIO ARGS
+export SCENARIO ARGS ROUNDS

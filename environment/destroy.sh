@@ -38,7 +38,7 @@ ours container '^(pg[12]$|mm-)' '{{.Names}} {{.ID}}' label --all | remove contai
 ours network '^multimaster(-|$)' '{{.Name}} {{.ID}}' label | remove networks docker network rm
 ours volume '^multimaster(-|$)' '{{.Name}} {{.Name}}' label | remove volumes docker volume rm --force
 # Secrets and choices of deployments that are gone with their hosts.
-rm -rf "$project/.deployment/containers" "$project/.deployment/molecule" "$project/.deployment/bench"
+rm -rf "$project/.deployment/containers" "$project/.deployment/molecule" "$project/.deployment/bench" "$project/.deployment/failover"
 if [ "${1:-}" = --images ]; then
     docker image ls --quiet --filter label=multimaster.postgresql | sort -u | remove images docker image rm --force
 fi

@@ -11,7 +11,7 @@ import typing as t
 
 import psycopg
 import pytest
-from failover_mesh import PATIENT, FailoverMesh, until
+from failover_mesh import PATIENT, FailoverMesh, kill, start_again, until
 from multimaster_failover import Attempt, FailoverClient, TooSlow
 from relay import Relay
 
@@ -122,6 +122,35 @@ def test_writes_that_get_no_answer_while_probes_do_set_the_node_aside(mesh: Fail
 
     asyncio.run(story())
     mesh.assert_all_there_once([1, 2])
+
+
+def test_the_only_node_left_may_be_slow(mesh: FailoverMesh) -> None:
+    """Its disk stalls (here: a lock) for longer than an attempt may take, and the other one is away."""
+
+    async def story() -> None:
+        client = FailoverClient(mesh.settings())
+        async with client:
+            await ready(client)
+            kill(mesh.b)
+            await until(lambda: client.nodes["pg2"].state.value == "aside", what="one away")
+            session = mesh.a.session(mesh.db)
+            session.autocommit = False
+            try:
+                with session.cursor() as cursor:
+                    cursor.execute("LOCK TABLE journal IN SHARE MODE")
+                writes = [asyncio.create_task(client.fetch(INSERT, [key, ""], write=True)) for key in range(1, 9)]
+                # More of them than it takes to set a node aside, and each for longer than an attempt may take
+                await asyncio.sleep(1.0)
+                session.rollback()
+                nodes = {attempt.node for _ignored, attempt in await asyncio.gather(*writes)}
+            finally:
+                session.close()
+            assert nodes == {"pg1"}
+            await asyncio.get_running_loop().run_in_executor(None, start_again, mesh.b)
+            await ready(client)
+
+    asyncio.run(story())
+    mesh.assert_all_there_once(range(1, 9))
 
 
 def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) -> None:

@@ -72,7 +72,8 @@ class Executor:
             attempt = Attempt(node.name, node.role, request.number, request.in_doubt)
             node.writes += write
             started = loop.time()
-            timer = Deadline(connection, min(allowed, remaining))
+            # With no other node left to turn to, the rest of the request's time is waited here.
+            timer = Deadline(connection, remaining if node.name in request.avoid else min(allowed, remaining))
             try:
                 with timer:
                     result = await unit(connection, attempt)
@@ -93,12 +94,15 @@ class Executor:
         if node is None:
             raise request.failed(NoNode, "no node can be used")
         if node.name in request.avoid:
-            usable = [other for other in self._cluster.nodes.values() if other.state is State.UP]
-            others = [other for other in usable if other.name not in request.avoid]
-            if not others:
+            others = [other for other in self._usable() if other.name not in request.avoid]
+            if others:
+                return others[0]
+            if not request.unanswered:
                 raise request.failed(TooSlow, "the servers took too long")
-            node = others[0]
         return node
+
+    def _usable(self) -> list[Node]:
+        return [node for node in self._cluster.nodes.values() if node.state is State.UP]
 
     async def _connection(self, node: Node, request: _Request, remaining: float) -> Connection | None:
         try:
@@ -108,6 +112,7 @@ class Executor:
         except (psycopg.Error, OSError) as error:
             if fault(error, connection_closed=True) is Fault.BUSY:
                 request.avoid.add(node.name)
+                request.unanswered = False
             else:
                 self._cluster.set_aside(node, reason(error))
         return None
@@ -119,10 +124,12 @@ class Executor:
             return
         # Its probes are answered: a long wait for a lock, or a disk that takes no writes.
         node.strikes += request.write
-        if node.strikes >= self._settings.write_strikes:
+        # The last node that can be used is never set aside for being slow.
+        if node.strikes >= self._settings.write_strikes and self._usable() != [node]:
             self._cluster.set_aside(node, f"{node.strikes} writes in a row were not answered")
         else:
             request.avoid.add(node.name)
+            request.unanswered = True
 
     async def _failed(self, node: Node, request: _Request, error: Exception, connection: Connection) -> None:
         kind = fault(error, connection_closed=connection.closed)
@@ -133,6 +140,7 @@ class Executor:
             await asyncio.sleep(random.uniform(0.0005, 0.002) * 2 ** min(request.conflicts, 6))  # noqa: S311 - no secret
         elif kind is Fault.BUSY:
             request.avoid.add(node.name)
+            request.unanswered = False
         else:
             # Sent, and the connection is gone: it may have been committed.
             if connection.closed:
@@ -148,8 +156,9 @@ class _Request:
         self.number = 0
         self.conflicts = 0
         self.in_doubt = False
-        # Nodes that are alive and did not get it done
+        # Nodes that are alive and did not get it done, and whether the last of them only gave no answer in time
         self.avoid: set[str] = set()
+        self.unanswered = False
 
     def doubt(self, cluster: Cluster, node: Node) -> None:
         if self.write:

@@ -1,0 +1,258 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What was measured, for people (HTML with plots, a table in Markdown, a picture) and for programs (JSON)."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import typing as t
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
+from timing import ROOT, say
+
+FOLDER = ROOT / "docs/benchmarks"
+SHARE_ASKED, EQUAL_ASKED = 0.95, 5.0
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; color: #222; background: #fff }
+table { border-collapse: collapse; margin: 1rem 0; display: block; overflow-x: auto }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .7rem; text-align: right; white-space: nowrap }
+th:first-child, td:first-child { text-align: left } .bad { color: #b3412e; font-weight: 600 } img { max-width: 100% }
+"""
+
+Table = tuple[str, list[str], list[list[str]]]
+
+
+def milliseconds(value: float | None) -> str:
+    return "-" if value is None else f"{value * 1000:.0f}" if value >= 0.01 else f"{value * 1000:.1f}"
+
+
+def verdict(text: str, fine: bool) -> str:
+    """A figure, marked where it is not what was asked for."""
+    return text if fine else f"**{text}**"
+
+
+def share(value: float | None) -> str:
+    return "-" if value is None else f"{value * 100:.0f} %"
+
+
+def api_table(results: t.Sequence[t.Mapping[str, t.Any]]) -> Table:
+    head = [
+        "Fault",
+        "Users",
+        "Requests",
+        "Failed",
+        "Sent again",
+        "Longest gap, ms",
+        "(before)",
+        "p50 / p99 before, ms",
+        "during",
+        "after",
+        "Throughput after",
+        "Equal after, s",
+        "Wrong rows",
+    ]
+    lines = []
+    for each in results:
+        asked, latency = each["asked_gap"], each["latency"]
+        times = [
+            f"{milliseconds(latency[part]['p50'])} / {milliseconds(latency[part]['p99'])}"
+            for part in ("before", "during", "after")
+        ]
+        part, equal = each["throughput_share"], each["convergence"]["equal"]
+        lines.append(
+            [
+                each["title"],
+                str(each["users"]),
+                str(each["requests"]),
+                verdict(str(each["failed"]), not each["failed"]),
+                str(each["sent_again"]),
+                verdict(milliseconds(each["longest_gap"]), asked is None or each["longest_gap"] <= asked),
+                milliseconds(each["longest_gap_before"]),
+                *times,
+                verdict(share(part), part is not None and part >= SHARE_ASKED),
+                verdict(f"{equal:.1f}", equal <= EQUAL_ASKED),
+                verdict(str(each["wrong_rows"]), not each["wrong_rows"]),
+            ]
+        )
+    return "The API under load", head, lines
+
+
+def comparison_table(results: t.Sequence[t.Mapping[str, t.Any]]) -> Table:
+    head = ["Fault", "With", "Requests", "Failed", "Longest gap, ms", "Wrong rows"]
+    lines = [
+        [
+            each["fault"],
+            each["candidate"],
+            str(each["requests"]),
+            str(each["failed"]),
+            milliseconds(each["longest_gap"]),
+            str(each["wrong_rows"]),
+        ]
+        for each in results
+    ]
+    return "Beside HAProxy and libpq", head, lines
+
+
+def class_table(results: t.Sequence[t.Mapping[str, t.Any]]) -> Table:
+    head = [
+        "Fault",
+        "Rounds",
+        "Requests",
+        "Failed",
+        "Longest gap p50, ms",
+        "p99",
+        "max",
+        "asked",
+        "p99 without a fault",
+        "Throughput after",
+        "Up again within, s",
+        "Wrong rows",
+    ]
+    lines = []
+    for each in results:
+        gap, part = each["gap"], each["throughput_share"]
+        lines.append(
+            [
+                each["fault"],
+                str(each["rounds"]),
+                str(each["requests"]),
+                verdict(str(each["failed"]), not each["failed"]),
+                milliseconds(gap["p50"]),
+                verdict(milliseconds(gap["p99"]), gap["p99"] <= each["asked_gap"]),
+                milliseconds(gap["max"]),
+                milliseconds(each["asked_gap"]),
+                milliseconds(each["gap_without_fault"]["p99"]),
+                verdict(share(part), part >= SHARE_ASKED),
+                f"{each['up_again']['max']:.1f}",
+                verdict(str(each["wrong_rows"]), not each["wrong_rows"]),
+            ]
+        )
+    return "The failover class alone", head, lines
+
+
+def tables(results: t.Mapping[str, t.Any]) -> list[Table]:
+    """Those that have lines."""
+    made = [class_table(results["class"]), api_table(results["api"]), comparison_table(results["comparison"])]
+    return [table for table in made if table[2]]
+
+
+def wrong(results: t.Mapping[str, t.Any]) -> int:
+    """Acknowledged rows that are not on both nodes once, with the API or the class. No figure makes up for one."""
+    mine = [
+        *results["api"],
+        *results["class"],
+        *(each for each in results["comparison"] if each["candidate"] == "failover class"),
+    ]
+    return sum(each["wrong_rows"] for each in mine)
+
+
+def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
+    machine = results["machine"]
+    early = ["This run was ended before all was measured."] if results["ended_early"] else []
+    return [
+        *early,
+        f"On a machine with {machine['processors']} processors, which carries the nodes, the API, HAProxy and the clients; "
+        f"the servers' disks are in memory; load average at the end {machine['load_average'][0]:.1f}. "
+        "Marked: what is not as asked for.",
+        "The longest gap is between two acknowledged writes of all clients together. A request has failed when the client has "
+        "no answer after trying both instances of the API. Sent again: requests that a client took to the other instance. "
+        "Wrong rows: acknowledged ones that are not on both nodes once, and such as only one node has, after healing.",
+    ]
+
+
+def markdown(results: t.Mapping[str, t.Any]) -> str:
+    lines = ["# Measured by `make failover`", ""]
+    for paragraph in introduction(results):
+        lines += [paragraph, ""]
+    for title, head, body in tables(results):
+        lines += [f"## {title}", "", "| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+        lines += ["| " + " | ".join(row) + " |" for row in body] + [""]
+    return "\n".join(lines)
+
+
+def page(results: t.Mapping[str, t.Any], pictures: t.Sequence[tuple[str, bytes]]) -> str:
+    """Whole: no file, script or font from elsewhere."""
+    parts = [
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">',
+        f"<title>Load and faults</title><style>{_STYLE}</style></head><body><h1>Load and faults</h1>",
+    ]
+    parts += [f"<p>{html.escape(paragraph)}</p>" for paragraph in introduction(results)]
+    for title, head, body in tables(results):
+        parts.append(f"<h2>{html.escape(title)}</h2><table><tr>{''.join(f'<th>{html.escape(cell)}</th>' for cell in head)}</tr>")
+        parts += ["<tr>" + "".join(_cell(cell) for cell in row) + "</tr>" for row in body]
+        parts.append("</table>")
+    for title, picture in pictures:
+        encoded = base64.b64encode(picture).decode()
+        parts.append(f'<h3>{html.escape(title)}</h3><img alt="{html.escape(title)}" src="data:image/png;base64,{encoded}">')
+    return "\n".join([*parts, "</body></html>", ""])
+
+
+def _cell(text: str) -> str:
+    bad = text.startswith("**")
+    return f"<td{' class=bad' if bad else ''}>{html.escape(text.strip('*'))}</td>"
+
+
+def write(name: str, results: dict[str, t.Any]) -> int:
+    """The exit status: 1 where an acknowledged row was lost or is there twice. With nothing measured, nothing is written."""
+    if not any(results[part] for part in ("api", "class", "comparison")):
+        return 1
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    pictures = [(f"{each['title']}, {each['users']} users", _over_time(each["series"])) for each in results["api"]]
+    (FOLDER / f"{name}.html").write_text(page(results, pictures))
+    (FOLDER / f"{name}.md").write_text(markdown(results))
+    (FOLDER / f"{name}.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")
+    (FOLDER / f"{name}.png").write_bytes(_gaps(results))
+    say(f"the report: docs/benchmarks/{name}.html")
+    count = wrong(results)
+    if count:
+        say(f"{count} acknowledged rows are not on both nodes once")
+    return 1 if count else 0
+
+
+def _png(figure: t.Any) -> bytes:
+    file = io.BytesIO()
+    figure.tight_layout()
+    figure.savefig(file, format="png", dpi=80)
+    pyplot.close(figure)
+    return file.getvalue()
+
+
+def _over_time(series: t.Mapping[str, t.Any]) -> bytes:
+    figure, (rate, latency) = pyplot.subplots(1, 2, figsize=(12, 2.8), sharex=True)
+    rate.plot(series["at"], series["requests"], color="#3a7d44", label="answered")
+    rate.plot(series["at"], series["failed"], color="#b3412e", label="failed")
+    rate.set_ylabel("requests per second")
+    rate.set_ylim(bottom=0)
+    rate.legend(loc="lower left", frameon=False, fontsize=8)
+    for values, colour, label in (("max", "#888888", "slowest"), ("p50", "#2b5f9e", "median")):
+        heights = [value and value * 1000 for value in series[values]]
+        latency.plot(series["at"], [float("nan") if each is None else each for each in heights], color=colour, label=label)
+    latency.set_yscale("log")
+    latency.set_ylabel("ms")
+    latency.legend(loc="upper left", frameon=False, fontsize=8)
+    for axes in (rate, latency):
+        axes.axvline(0, color="black", linewidth=0.8, linestyle=":")
+        axes.set_xlabel("seconds from the fault")
+    return _png(figure)
+
+
+def _gaps(results: t.Mapping[str, t.Any]) -> bytes:
+    """Longest gap of every fault and every way to the servers, in one picture."""
+    bars = [(f"{each['fault']}, the class alone (p99)", each["gap"]["p99"], "#3a7d44") for each in results["class"]]
+    bars += [(f"{each['fault']}, the API, {each['users']} users", each["longest_gap"], "#2b5f9e") for each in results["api"]]
+    bars += [(f"{each['fault']}, {each['candidate']}", each["longest_gap"], "#888888") for each in results["comparison"]]
+    figure, axes = pyplot.subplots(figsize=(9, 0.24 * len(bars) + 1))
+    axes.barh(range(len(bars)), [max(gap, 0.001) * 1000 for _, gap, _ in bars], color=[colour for *_, colour in bars], height=0.7)
+    axes.set_yticks(range(len(bars)), [label for label, *_ in bars], fontsize=8)
+    axes.set_xscale("log")
+    axes.invert_yaxis()
+    axes.set_xlabel("longest gap between acknowledged writes, ms")
+    return _png(figure)

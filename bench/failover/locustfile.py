@@ -1,0 +1,122 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Users of the API, for Locust: each knows both instances, reads and writes, and notes every answer in the journal.
+
+From the environment: FAILOVER_INSTANCES (addresses), FAILOVER_JOURNAL (file), FAILOVER_RUN (part of every name that is written),
+FAILOVER_RATE (requests per second of all users together), FAILOVER_USERS.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import random
+import time
+import typing as t
+import uuid
+
+import gevent
+from geventhttpclient import HTTPClient
+from journal import Entry, Writer
+from locust import User, events, task
+
+PORT = 5000
+INSTANCES = os.environ["FAILOVER_INSTANCES"].split(",")
+RUN = os.environ["FAILOVER_RUN"]
+# A user thinks so long between two requests, give or take a half.
+THINKS = int(os.environ["FAILOVER_USERS"]) / float(os.environ["FAILOVER_RATE"])
+
+# An instance answers in time or is left for the other one, at once. It is tried again after a second, then after twice as long.
+CONNECT_SECONDS, ANSWER_SECONDS, AWAY_SECONDS, AWAY_SECONDS_MAX, BUDGET_SECONDS = 0.3, 0.8, 1.0, 16.0, 5.0
+
+writer = Writer(os.environ["FAILOVER_JOURNAL"])
+numbers = itertools.count()
+
+
+@events.quitting.add_listener
+def _close(**_: t.Any) -> None:
+    writer.close()
+
+
+class Refused(Exception):
+    """An answer that another attempt can better."""
+
+
+class ApiUser(User):
+    def __init__(self, *arguments: t.Any, **options: t.Any) -> None:
+        super().__init__(*arguments, **options)
+        first = next(numbers)
+        self._order = [INSTANCES[(first + turn) % len(INSTANCES)] for turn in range(len(INSTANCES))]
+        self._clients: dict[str, HTTPClient] = {}
+        self._away_until = dict.fromkeys(INSTANCES, 0.0)
+        self._away_for = dict.fromkeys(INSTANCES, AWAY_SECONDS)
+
+    def wait_time(self) -> float:
+        return random.uniform(0.5, 1.5) * THINKS
+
+    @task(3)
+    def write(self) -> None:
+        name = f"{RUN} {uuid.uuid4().hex}"
+        body = json.dumps({"genero": name})
+        # The same key with every attempt: the row is stored once, whoever is asked.
+        headers = {"Content-Type": "application/json", "Idempotency-Key": uuid.uuid4().hex}
+        self._request("write", "POST", "/generos", 201, body, headers, name)
+
+    @task(1)
+    def read_genres(self) -> None:
+        self._request("read", "GET", "/generos?limit=20", 200)
+
+    @task(1)
+    def read_title(self) -> None:
+        self._request("read", "GET", f"/titles/tt{random.randint(1, 2000):07d}", 200)
+
+    def _request(
+        self, kind: str, method: str, path: str, expected: int, body: str = "", headers: t.Any = None, name: str = ""
+    ) -> None:
+        started, attempts, problem = time.monotonic(), 0, ""
+        while time.monotonic() - started < BUDGET_SECONDS:
+            instance = self._instance()
+            attempts += 1
+            try:
+                answer = self._send(instance, method, path, expected, body, headers)
+            except Exception as error:  # noqa: BLE001 - whatever it is, the other instance is asked
+                problem = f"{type(error).__name__}: {error}"[:120]
+                self._give_up(instance)
+                if attempts % len(INSTANCES) == 0:
+                    gevent.sleep(0.05)
+                continue
+            key = answer["data"]["id_genero"] if kind == "write" else None
+            self._note(Entry(kind, started, time.monotonic(), "", instance, attempts, key, name))
+            return
+        self._note(Entry(kind, started, time.monotonic(), problem or "no time", "", attempts, None, name))
+
+    def _instance(self) -> str:
+        return min(self._order, key=lambda each: self._away_until[each] > time.monotonic() and self._away_until[each])
+
+    def _send(self, instance: str, method: str, path: str, expected: int, body: str, headers: t.Any) -> t.Any:
+        client = self._clients.get(instance)
+        if client is None:
+            client = HTTPClient(instance, PORT, connection_timeout=CONNECT_SECONDS, network_timeout=ANSWER_SECONDS, concurrency=1)
+            self._clients[instance] = client
+        answer = client.request(method, path, body=body.encode(), headers=headers or {})
+        content = answer.read()
+        if answer.status_code != expected:
+            raise Refused(f"{answer.status_code} {bytes(content)[:80].decode(errors='replace')}")
+        self._away_for[instance] = AWAY_SECONDS
+        return json.loads(bytes(content))
+
+    def _give_up(self, instance: str) -> None:
+        self._away_until[instance] = time.monotonic() + self._away_for[instance]
+        self._away_for[instance] = min(2 * self._away_for[instance], AWAY_SECONDS_MAX)
+        client = self._clients.pop(instance, None)
+        if client is not None:
+            client.close()
+
+    def _note(self, entry: Entry) -> None:
+        writer.add(entry)
+        self.environment.events.request.fire(
+            request_type=entry.kind, name=entry.kind, response_time=entry.seconds * 1000, response_length=0,
+            exception=Refused(entry.error) if entry.error else None, context={},
+        )  # fmt: skip

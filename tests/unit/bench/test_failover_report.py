@@ -1,0 +1,100 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The report of the load and fault harness."""
+
+from __future__ import annotations
+
+import copy
+import html.parser
+import json
+
+import failover_report
+import figures
+import pytest
+from journal import Entry
+
+ENTRIES = [Entry("write", moment / 50 - 0.005, moment / 50, "", "", 1, moment, "x") for moment in range(1000)]
+API = {
+    "fault": "kill", "title": "kill -9 <of the postmaster>", "users": 10, "asked_gap": 0.05, "convergence": {"equal": 1.5},
+    "wrong_rows": 0, "series": figures.series(ENTRIES, 0, 10, 20), **figures.summary(ENTRIES, 0, 10, 20),
+}  # fmt: skip
+CLASS = {
+    "fault": "kill", "rounds": 20, "requests": 12000, "failed": 0, "asked_gap": 0.05,
+    "gap": {"p50": 0.02, "p99": 0.03, "max": 0.03}, "gap_without_fault": {"p50": 0.01, "p99": 0.02, "max": 0.02},
+    "throughput_share": 0.99, "up_again": {"max": 1.2}, "wrong_rows": 0,
+}  # fmt: skip
+OTHER = {"fault": "kill", "candidate": "HAProxy, defaults", "requests": 100, "failed": 9, "longest_gap": 6.0, "wrong_rows": 3}
+
+
+@pytest.fixture
+def results():
+    machine = {"processors": 2, "load_average": [1.0, 1.0, 1.0], "seconds": 60}
+    return copy.deepcopy({"api": [API], "class": [CLASS], "comparison": [OTHER], "machine": machine, "ended_early": False})
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(failover_report, "FOLDER", tmp_path)
+    return tmp_path
+
+
+class Outside(html.parser.HTMLParser):
+    """Addresses that a page would load something from, and its tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.tags: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+
+
+def test_all_files_are_written(results, folder):
+    assert failover_report.write("failover", results) == 0
+    assert json.loads((folder / "failover.json").read_text())["class"][0]["gap"]["p99"] == 0.03
+    assert (folder / "failover.png").read_bytes().startswith(b"\x89PNG")
+    assert "| kill | 20 | 12000 | 0 |" in (folder / "failover.md").read_text()
+
+
+def test_the_page_is_whole(results, folder):
+    failover_report.write("failover", results)
+    found = Outside((folder / "failover.html").read_text())
+    assert found.addresses
+    assert all(address.startswith("data:image/png;base64,") for address in found.addresses)
+    # A title with markup in it is text.
+    assert "of" not in found.tags
+
+
+def test_what_was_not_reached_is_marked(results):
+    results["api"][0].update(failed=3, longest_gap=0.4)
+    results["class"][0]["gap"]["p99"] = 0.06
+    text = failover_report.markdown(results)
+    assert "| **3** |" in text
+    assert "**400**" in text
+    assert "**60**" in text
+    assert "**" not in failover_report.markdown({**results, "api": [API], "class": [CLASS]})
+
+
+def test_a_lost_row_is_a_failure_whatever_the_figures(results, folder):
+    results["class"][0]["wrong_rows"] = 1
+    assert failover_report.write("failover", results) == 1
+
+
+def test_a_run_that_ended_early_says_so(results):
+    assert "ended before" not in failover_report.markdown(results)
+    assert "ended before" in failover_report.markdown({**results, "ended_early": True})
+
+
+def test_nothing_measured_leaves_the_last_report_alone(results, folder):
+    (folder / "failover.md").write_text("the last one")
+    assert failover_report.write("failover", {**results, "api": [], "class": [], "comparison": []}) == 1
+    assert (folder / "failover.md").read_text() == "the last one"
+
+
+def test_only_what_was_measured_has_a_table(results):
+    results["comparison"] = []
+    assert "HAProxy and libpq" not in failover_report.markdown(results)
