@@ -57,11 +57,8 @@ def _disk(node: str) -> str:
 
 def converge() -> None:
     say("deploying the mesh, the API and HAProxy")
-    playbooks = ["bench/failover/site.yml"]
-    # The API's plays may be part of site.yml or stand beside it.
-    if (ROOT / "playbooks/api.yml").exists() and "api.yml" not in (ROOT / "playbooks/site.yml").read_text():
-        playbooks.append("bench/failover/api.yml")
-    run("ansible-playbook", "-i", "bench/failover/inventory", *playbooks, env={**os.environ, "ANSIBLE_NOCOLOR": "1"})
+    environment = {**os.environ, "ANSIBLE_NOCOLOR": "1"}
+    run("ansible-playbook", "-i", "bench/failover/inventory", "bench/failover/site.yml", env=environment)
 
 
 def remove() -> None:
