@@ -41,7 +41,7 @@ async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:
     async with client() as failover:
         load = Load(failover, TASKS, pause=PAUSE)
         async with load:
-            for _ in range(rounds):
+            for _round in range(rounds):
                 await _until(lambda: _all_up(failover), "all nodes to be up")
                 begin = time.monotonic()
                 await asyncio.sleep(STEADY)

@@ -39,7 +39,7 @@ class Load:
 
     async def __aenter__(self) -> Load:
         await self._stock.fill()
-        self._tasks = [asyncio.create_task(self._work()) for _ in range(self._count)]
+        self._tasks = [asyncio.create_task(self._work()) for _number in range(self._count)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -56,7 +56,7 @@ class Load:
                     text = f"class {key}"
                     attempt = await self._write(key, text)
                 else:
-                    _, attempt = await self._client.fetch("SELECT client FROM public.fault_journal WHERE id = %s", [0])
+                    _rows, attempt = await self._client.fetch("SELECT client FROM public.fault_journal WHERE id = %s", [0])
                 entry = Entry(kind, started, time.monotonic(), "", attempt.node, attempt.number, key, text)
             except Unavailable as error:
                 entry = Entry(kind, started, time.monotonic(), str(error), "", 1, key, text)
@@ -67,7 +67,7 @@ class Load:
                 await asyncio.sleep(random.uniform(0.5, 1.5) * self._pause)
 
     async def _write(self, key: int, text: str) -> Attempt:
-        async def unit(opened: t.Any, _: Attempt) -> None:
+        async def unit(opened: t.Any, _attempt: Attempt) -> None:
             await opened.execute(_INSERT, [key, text])
 
         return (await self._client.run(unit, write=True))[1]

@@ -250,8 +250,9 @@ def _gaps(results: t.Mapping[str, t.Any]) -> bytes:
     bars += [(f"{each['fault']}, the API, {each['users']} users", each["longest_gap"], "#2b5f9e") for each in results["api"]]
     bars += [(f"{each['fault']}, {each['candidate']}", each["longest_gap"], "#888888") for each in results["comparison"]]
     figure, axes = pyplot.subplots(figsize=(9, 0.24 * len(bars) + 1))
-    axes.barh(range(len(bars)), [max(gap, 0.001) * 1000 for _, gap, _ in bars], color=[colour for *_, colour in bars], height=0.7)
-    axes.set_yticks(range(len(bars)), [label for label, *_ in bars], fontsize=8)
+    labels, gaps, colours = zip(*bars, strict=True)
+    axes.barh(range(len(bars)), [max(gap, 0.001) * 1000 for gap in gaps], color=colours, height=0.7)
+    axes.set_yticks(range(len(bars)), labels, fontsize=8)
     axes.set_xscale("log")
     axes.invert_yaxis()
     axes.set_xlabel("longest gap between acknowledged writes, ms")

@@ -74,11 +74,11 @@ def differences(acked: t.Sequence[Row], nodes: t.Mapping[str, t.Sequence[Row]]) 
     there with another text) and ``repeated_on_<node>`` (keys or texts that are there more than once);
     ``unequal``: rows that one node has and another does not.
     """
-    found = {"twice_acknowledged": len(acked) - len({key for key, _ in acked})}
+    found = {"twice_acknowledged": len(acked) - len({key for key, _text in acked})}
     for name, rows in nodes.items():
         there = set(rows)
         found[f"missing_on_{name}"] = len(set(acked) - there)
-        counts = [collections.Counter(key for key, _ in rows), collections.Counter(text for _, text in rows)]
+        counts = [collections.Counter(key for key, _text in rows), collections.Counter(text for _key, text in rows)]
         found[f"repeated_on_{name}"] = sum(count - 1 for counter in counts for count in counter.values())
     sets = [set(rows) for rows in nodes.values()]
     found["unequal"] = len(set.union(*sets) - set.intersection(*sets)) if sets else 0
