@@ -256,8 +256,13 @@ def _server_outdated(wanted: _Wanted, differing: t.Sequence[Values], host: Value
     read = [CONFIGURATION, *wanted.tls_files()]
     if any(file["path"] in read for file in differing):
         return True
-    started = int(str(host.get(f"unit:{SERVER_UNIT}", "0")).split(" ")[-1])
-    return any(int(str(host[f"file:{path}"]).split(" ")[-1]) > started for path in read if f"file:{path}" in host)
+    started = _last_number(host.get(f"unit:{SERVER_UNIT}", "0"))
+    return any(_last_number(host[f"file:{path}"]) > started for path in read if f"file:{path}" in host)
+
+
+def _last_number(answer: str) -> int:
+    """When a unit was started or a file changed, in seconds; the host says that last."""
+    return int(answer.rpartition(" ")[2])
 
 
 def _stanzas_due(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -> list[dict[str, t.Any]]:
