@@ -58,13 +58,16 @@ def summary(entries: t.Sequence[Entry], begin: float, fault: float, end: float) 
     during = [entry for entry in steady if entry.finished >= fault and entry.started < fault + DURING]
     after = [entry for entry in steady if entry.started >= fault + DURING]
     compared = min(COMPARED, fault - begin, end - fault)
+    gap, gap_begin = longest_gap_and_begin(writes, fault, end)
     return {
         "requests": len(entries),
         "writes": len(writes),
         "failed": sum(not entry.ok for entry in entries),
         "sent_again": sum(entry.attempts > 1 for entry in entries),
         "errors": sorted({entry.error for entry in entries if entry.error})[:5],
-        "longest_gap": longest_gap(writes, fault, end),
+        "longest_gap": gap,
+        # Seconds from the fault: a gap long after it has another cause.
+        "longest_gap_begin": gap_begin - fault,
         "longest_gap_before": longest_gap(writes, begin, fault),
         "latency": {"before": latency(before), "during": latency(during), "after": latency(after)},
         "throughput_before": sum(fault - compared <= e.finished < fault for e in entries if e.ok) / compared,

@@ -117,6 +117,7 @@ def line(found: t.Mapping[str, t.Any]) -> str:
     share = found["throughput_share"]
     return (
         f"{found['requests']} requests, {found['failed']} failed, longest gap {found['longest_gap'] * 1000:.0f} ms "
+        f"{found['longest_gap_begin']:.1f} s after the fault "
         f"(before {found['longest_gap_before'] * 1000:.0f}), throughput {0 if share is None else share * 100:.0f} %, "
         f"equal {found['convergence']['equal']:.1f} s after healing, {found['wrong_rows']} wrong rows"
     )

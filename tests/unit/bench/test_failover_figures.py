@@ -69,6 +69,7 @@ def test_a_summary_of_a_fault():
     assert (found["requests"], found["failed"], found["writes"]) == (195, 1, 194)
     assert found["errors"] == ["503"]
     assert found["longest_gap"] == pytest.approx(0.7)
+    assert found["longest_gap_begin"] == pytest.approx(-0.1)
     assert found["longest_gap_before"] == pytest.approx(0.1)
     assert found["throughput_before"] == pytest.approx(10)
     assert found["throughput_share"] == pytest.approx(0.94)
