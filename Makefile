@@ -19,7 +19,7 @@ demo: ## Two replicating hosts with data, from nothing; again: changes nothing
 
 .PHONY: test
 test: ## Everything that CI runs
-	@environment/test.sh lint collection unit sanity integration faults molecule
+	@environment/test.sh lint collection unit sanity integration molecule
 
 .PHONY: test-lint
 test-lint: ## ruff, mypy, shellcheck, ansible-lint, changelog
@@ -44,6 +44,10 @@ test-integration: ## The modules against two real servers (ARGS='-k name')
 .PHONY: test-backup
 test-backup: ## The backup modules against a host with pgBackRest
 	@environment/test.sh backup
+
+.PHONY: test-faults
+test-faults: ## Of these, what a backup has to survive: broken files, full and absent repositories
+	@environment/test.sh faults
 
 .PHONY: test-failover
 test-failover: ## The failover class and the API, through real faults

@@ -43,7 +43,7 @@ case $1 in
     # These measure time against real faults, and want a quiet machine: make test-failover
     failover) pytest tests/integration/failover "${arguments[@]}" ;;
     backup) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest "${arguments[@]}" ;;
-    # Of these, what every push has to pass.
+    # Of these, the faults alone
     faults) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest -m fault "${arguments[@]}" ;;
     sanity) "$here/sanity.sh" "${arguments[@]}" ;;
     molecule) molecule_scenarios ;;
