@@ -24,7 +24,7 @@ def mesh(options: argparse.Namespace) -> list[dict[str, t.Any]]:
     results: list[dict[str, t.Any]] = []
     try:
         say("modules with nothing to do")
-        results += modules.nothing_to_do(options.rounds)
+        results += modules.nothing_to_do(6 * options.rounds)
         deployment.deploy()
         say("from commit to visible")
         results.append(visibility.commit_to_visible(options.samples))

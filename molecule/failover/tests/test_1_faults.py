@@ -55,6 +55,7 @@ def test_no_request_fails_when_the_active_node_does(healthy: Mesh, fault: Fault)
     stays = healthy.other(away)
     with Writers(healthy.instances, fault.__name__) as writers:
         writers.more()
+        writers.cut_off = away.name if fault is cut_off else ""
         end = fault(away)
         try:
             writers.more()
