@@ -177,11 +177,15 @@ def foreign_slot_user(server: Server, slot: str, db: str) -> subprocess.Popen[by
 def frozen(server: Server) -> t.Iterator[None]:
     """A server that accepts connections and never answers."""
     postmaster = int((server.data / "postmaster.pid").read_text().split()[0])
-    children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True, check=True).stdout.split()
-    processes = [postmaster, *map(int, children)]
-    for process in processes:
-        os.kill(process, signal.SIGSTOP)
+    processes = [postmaster]
     try:
+        # Once stopped, it starts no more children; one that has just ended is no matter.
+        os.kill(postmaster, signal.SIGSTOP)
+        children = subprocess.run(["pgrep", "-P", str(postmaster)], capture_output=True, text=True, check=True).stdout.split()
+        processes += map(int, children)
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGSTOP)
         yield
     finally:
         for process in processes:
