@@ -77,14 +77,14 @@ class Result(dict[str, t.Any]):
 
 
 def make_network() -> None:
-    """It may be there already, made by another process of this run."""
+    """It may be there already, or be made by another process of this run at this moment: then it shows a little later."""
     inspect = ["docker", "network", "inspect", NETWORK]
     create = ["docker", "network", "create", "--subnet", f"{SUBNET}.0/24", "--label", "multimaster.postgresql=network", NETWORK]
-    for command in (inspect, create, inspect):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return
-    raise AssertionError(f"no network {NETWORK}: {done.stderr}")
+
+    def is_there() -> bool:
+        return any(subprocess.run(command, capture_output=True, check=False).returncode == 0 for command in (inspect, create))
+
+    wait_until(is_there, 30, f"the network {NETWORK} with {SUBNET}.0/24")
 
 
 def remove_network() -> None:
