@@ -73,4 +73,4 @@ def converge(healed: float) -> dict[str, float]:
 def proof(entries: t.Sequence[journal.Entry], table: str) -> dict[str, int]:
     """What is wrong with the rows; all zero where nothing is."""
     found = journal.differences(journal.acknowledged(entries), {node: rows(node, table) for node in NODES})
-    return {name.replace("mm-failover-", ""): count for name, count in found.items()}
+    return {name.replace("mm-load-", ""): count for name, count in found.items()}

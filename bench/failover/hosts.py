@@ -19,11 +19,11 @@ from pathlib import Path
 import psycopg
 from timing import ROOT, run, say
 
-NETWORK = "multimaster-failover"
+NETWORK = "multimaster-load"
 SUBNET = "198.18.111"
-NODES = {"mm-failover-1": f"{SUBNET}.11", "mm-failover-2": f"{SUBNET}.12"}
-PROXY = {"mm-failover-proxy": f"{SUBNET}.13"}
-NODE_IDS = {"mm-failover-1": 1, "mm-failover-2": 2}
+NODES = {"mm-load-1": f"{SUBNET}.11", "mm-load-2": f"{SUBNET}.12"}
+PROXY = {"mm-load-proxy": f"{SUBNET}.13"}
+NODE_IDS = {"mm-load-1": 1, "mm-load-2": 2}
 DEPLOYMENT = ROOT / ".deployment/failover"
 API_PORT = 5000
 
@@ -143,7 +143,7 @@ def wait_for(look: t.Callable[[], Found | None], what: str, seconds: float = 90)
 
 def fill() -> None:
     """Some titles for the readers."""
-    with session("mm-failover-1") as filler:
+    with session("mm-load-1") as filler:
         filler.execute(
             "INSERT INTO public.titles (tconst, title_type, primary_title, original_title, start_year) "
             "SELECT 'tt' || to_char(n, 'FM0000000'), 'movie', 'Title ' || n, 'Title ' || n, 1920 + n % 100 "
