@@ -6,11 +6,12 @@
 Two servers on loopback, and two databases on both that differ in the policy alone. Rounds alternate between them, so that
 a noisy machine is noisy for both. Ratios are medians over the rounds' pairs. The processor time of the apply worker is
 given too, as it depends on the machine's other load the least.
+
+A part of `make bench`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
@@ -22,12 +23,17 @@ import time
 import typing as t
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+import timing
+
+ROOT = timing.ROOT
 sys.path.insert(0, str(ROOT / "tests" / "integration"))
 
 from servers import Authority, Server, binaries, wait_until  # noqa: E402
 
 PLAIN, POLICY = "plain", "policy"
+# What is asked: of the transactions, and of the rows applied, that a node without the policy does
+LOCAL_ASKED, APPLY_ASKED = 0.97, 0.6
+RATES = ("tps", "rows/s")
 SETTINGS = {
     "fsync": "on",
     "log_statement": "none",
@@ -46,8 +52,8 @@ SCRIPTS = {
 
 
 class Bench:
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self._arguments = arguments
+    def __init__(self, rounds: int, rows: int, seconds: int) -> None:
+        self._rounds, self._rows, self._seconds = rounds, rows, seconds
         authority = Authority()
         self.a, self.b = (Server(name, authority, SETTINGS).create() for name in ("bencha", "benchb"))
         self._next = {PLAIN: 0, POLICY: 0}
@@ -78,23 +84,20 @@ class Bench:
             self._caught_up(db)
             self._disable(db)
 
-    def local(self) -> dict[str, t.Any]:
-        """Transactions per second of four clients on a node that nobody subscribes to."""
-        results: dict[str, t.Any] = {}
+    def local(self) -> list[dict[str, t.Any]]:
+        """Transactions of four clients on a node that nobody subscribes to."""
+        results = []
         for kind, script in SCRIPTS.items():
-            rounds: dict[str, list[float]] = {PLAIN: [], POLICY: []}
+            rates: dict[str, list[float]] = {PLAIN: [], POLICY: []}
             cpu: dict[str, list[float]] = {PLAIN: [], POLICY: []}
-            for number in range(self._arguments.rounds * 2 + 1):
+            for number in range(self._rounds * 2 + 1):
                 # The first of a pair finds colder caches: take turns.
                 for db in (PLAIN, POLICY) if number % 2 else (POLICY, PLAIN):
                     rate, processor = self._pgbench(db, script)
-                    rounds[db].append(rate)
+                    rates[db].append(rate)
                     cpu[db].append(processor)
-            results[kind] = {
-                **summary(rounds, higher_is_better=True, unit="tps"),
-                "server_cpu": summary(cpu, higher_is_better=False, unit="microseconds_per_transaction"),
-            }
-            say(f"local {kind}", results[kind])
+            results.append(summary(rates, f"last_update_wins: local transactions, {kind}", "tps", LOCAL_ASKED))
+            results.append(summary(cpu, f"last_update_wins: the server's processor time of them, {kind}", "s", None))
         return results
 
     def _pgbench(self, db: str, script: str) -> tuple[float, float]:
@@ -112,7 +115,7 @@ class Bench:
                 "-j",
                 "2",
                 "-T",
-                str(self._arguments.seconds),
+                str(self._seconds),
                 "-f",
                 file.name,
                 "-h",
@@ -129,12 +132,12 @@ class Bench:
             for pattern in (r"tps = ([\d.]+)", r"transactions actually processed: (\d+)")
         )
         time.sleep(0.2)  # for the last of its sessions to end
-        return rate, (backends_time(self.a) - before) / count * 1e6
+        return rate, (backends_time(self.a) - before) / count
 
-    def apply(self) -> dict[str, t.Any]:
-        """Rows per second of the apply worker, from its start until it has caught up."""
-        results: dict[str, t.Any] = {}
-        rows, few = self._arguments.rows, self._arguments.rows // 10
+    def apply(self) -> list[dict[str, t.Any]]:
+        """Rows of the apply worker, from its start until it has caught up."""
+        results = []
+        rows, few = self._rows, self._rows // 10
         loads: dict[str, tuple[int, t.Callable[[str], None]]] = {
             "inserts, 1000 rows a transaction": (rows, lambda db: self._insert(db, rows, 1000)),
             "updates, 1000 rows a transaction": (rows, lambda db: self._each(db, rows, 1000, "UPDATE t SET a = a + 1")),
@@ -147,20 +150,18 @@ class Bench:
         }
         wall: dict[str, dict[str, list[float]]] = {what: {PLAIN: [], POLICY: []} for what in loads}
         cpu: dict[str, dict[str, list[float]]] = {what: {PLAIN: [], POLICY: []} for what in loads}
-        for number in range(self._arguments.rounds):
+        for number in range(self._rounds):
             for db in (PLAIN, POLICY) if number % 2 else (POLICY, PLAIN):
                 self.a.query("TRUNCATE t", db=db)
             for what, (count, load) in loads.items():
                 for db in (PLAIN, POLICY) if number % 2 else (POLICY, PLAIN):
                     seconds, processor = self._measure(db, load)
                     wall[what][db].append(count / seconds)
-                    cpu[what][db].append(processor / count * 1e6)
+                    cpu[what][db].append(processor / count)
         for what in loads:
-            results[what] = {
-                **summary(wall[what], higher_is_better=True, unit="rows_per_second"),
-                "worker_cpu": summary(cpu[what], higher_is_better=False, unit="microseconds_per_row"),
-            }
-            say(f"apply {what}", results[what])
+            asked = APPLY_ASKED if what.startswith("insert") else None
+            results.append(summary(wall[what], f"last_update_wins: apply of {what}", "rows/s", asked))
+            results.append(summary(cpu[what], f"last_update_wins: the worker's processor time of {what}", "s", None))
         return results
 
     def _insert(self, db: str, rows: int, at_once: int, key: str = "id") -> None:
@@ -238,46 +239,25 @@ def backends_time(server: Server) -> float:
     return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
 
-def summary(rounds: dict[str, list[float]], *, higher_is_better: bool, unit: str) -> dict[str, t.Any]:
-    """Medians, and the median of the pairs' ratios: above 1 would mean that the policy is quicker."""
-    pairs = [b / a if higher_is_better else a / b for a, b in zip(rounds[PLAIN], rounds[POLICY])]
-    return {
-        unit: {name: round(statistics.median(values), 2) for name, values in rounds.items()},
-        "ratio": round(statistics.median(pairs), 3),
-        "ratios": [round(pair, 3) for pair in pairs],
+def summary(rounds: dict[str, list[float]], title: str, unit: str, asked: float | None) -> dict[str, t.Any]:
+    """A row of the report. The ratio is the median of those of the pairs: below 1 the policy is slower."""
+    result: dict[str, t.Any] = {
+        "title": title,
+        "unit": unit,
+        "sides": {name: timing.summary(values) for name, values in rounds.items()},
+        "ratio": statistics.median(policy / plain for plain, policy in zip(rounds[PLAIN], rounds[POLICY])),
+        "asked": asked,
+        "at_least": unit in RATES,
     }
+    timing.say(f"  {result['ratio']:.2f}  {title}")
+    return result
 
 
-def say(what: str, result: dict[str, t.Any]) -> None:
-    processor = f", by processor time {(result.get('worker_cpu') or result['server_cpu'])['ratio']:.2f}"
-    print(f"{what}: {result['ratio']:.2f} of plain{processor}", file=sys.stderr, flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=200_000)
-    parser.add_argument("--seconds", type=int, default=5, help="of each pgbench run")
-    parser.add_argument("--only", choices=["local", "apply"])
-    parser.add_argument("--output", type=Path, help="file for the JSON; standard output otherwise")
-    arguments = parser.parse_args()
-    bench = Bench(arguments)
+def measure(rounds: int, rows: int = 200_000, seconds: int = 5) -> list[dict[str, t.Any]]:
+    """All figures, on servers of their own."""
+    bench = Bench(rounds, rows, seconds)
     try:
         bench.set_up()
-        figures: dict[str, t.Any] = {"goals": {"local": 0.97, "apply of inserts": 0.6}}
-        if arguments.only != "local":
-            figures["apply"] = bench.apply()
-        if arguments.only != "apply":
-            figures["local"] = bench.local()
-        figures["load_average"] = list(os.getloadavg())
+        return bench.apply() + bench.local()
     finally:
         bench.close()
-    text = json.dumps(figures, indent=2)
-    if arguments.output:
-        arguments.output.write_text(text + "\n")
-    else:
-        print(text)
-
-
-if __name__ == "__main__":
-    main()

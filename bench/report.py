@@ -32,7 +32,17 @@ def write(name: str, results: list[dict[str, t.Any]]) -> None:
 def _amount(value: float, unit: str) -> str:
     if unit == "bytes":
         return f"{value / 1e6:.2f} MB"
+    if unit != "s":
+        return f"{value:.0f} {unit}"
+    if value < 0.001:
+        return f"{value * 1e6:.1f} µs"
     return f"{value * 1000:.2f} ms" if value < 0.1 else f"{value:.2f} s"
+
+
+def _reached(result: dict[str, t.Any]) -> bool:
+    """Whether the ratio is what was asked: at most, or at least. Where nothing was, it is."""
+    ratio, asked = result["ratio"], result["asked"]
+    return asked is None or (ratio >= asked if result.get("at_least") else ratio <= asked)
 
 
 def _table(machine: dict[str, t.Any], results: list[dict[str, t.Any]]) -> str:
@@ -51,22 +61,25 @@ def _table(machine: dict[str, t.Any], results: list[dict[str, t.Any]]) -> str:
             f"{name}: {_amount(side['median'], unit)} (p99 {_amount(side['p99'], unit)}, n = {side['samples']})"
             for name, side in result["sides"].items()
         )
-        verdict = "reached" if result["ratio"] <= result["asked"] else "**not reached**"
-        lines.append(f"| {result['title']} | {sides} | {result['ratio']:.2f} | {result['asked']:.2f} | {verdict} |")
+        verdict = "reached" if _reached(result) else "**not reached**"
+        at_least = "at least " if result.get("at_least") else ""
+        last = "| | |" if result["asked"] is None else f"| {at_least}{result['asked']:.2f} | {verdict} |"
+        lines.append(f"| {result['title']} | {sides} | {result['ratio']:.2f} {last}")
     return "\n".join(lines) + "\n"
 
 
 def _picture(results: list[dict[str, t.Any]], path: t.Any) -> None:
     figure, axes = pyplot.subplots(figsize=(9, 0.7 * len(results) + 1.2))
     rows = range(len(results))
-    good = [result["ratio"] <= result["asked"] for result in results]
+    good = [_reached(result) for result in results]
     colours = ["#3a7d44" if each else "#b3412e" for each in good]
     axes.barh(rows, [result["ratio"] for result in results], color=colours, height=0.5)
     for row, result in zip(rows, results):
-        axes.plot([result["asked"]] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
+        if result["asked"] is not None:
+            axes.plot([result["asked"]] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
         axes.text(result["ratio"], row, f" {result['ratio']:.2f}", va="center")
     axes.set_yticks(rows, ["\n".join(textwrap.wrap(result["title"], 48)) for result in results], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("ratio (the black mark is what was asked: at most)")
+    axes.set_xlabel("ratio (the black mark is what was asked)")
     figure.tight_layout()
     figure.savefig(path, dpi=120)

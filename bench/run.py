@@ -9,6 +9,7 @@ import argparse
 import typing as t
 
 import backup
+import conflict_policy
 import deployment
 import modules
 import report
@@ -16,8 +17,6 @@ import visibility
 from timing import say
 
 import playbooks
-
-PARTS = ("mesh", "backup")
 
 
 def mesh(options: argparse.Namespace) -> list[dict[str, t.Any]]:
@@ -37,9 +36,18 @@ def mesh(options: argparse.Namespace) -> list[dict[str, t.Any]]:
     return results
 
 
+Part = t.Callable[[argparse.Namespace], list[dict[str, t.Any]]]
+PARTS: dict[str, Part] = {
+    "mesh": mesh,
+    # Each of the backups and restores reads or writes all of the data: a few rounds are enough.
+    "backup": lambda options: backup.measure(options.megabytes, min(options.rounds, 3)),
+    "conflict_policy": lambda options: conflict_policy.measure(options.rounds),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{' or '.join(PARTS)}; all of them when none is named")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all of them when none is named")
     parser.add_argument("--rounds", type=int, default=7, help="rounds of each comparison of whole commands")
     parser.add_argument("--samples", type=int, default=3000, help="rows for each host in the comparison of replication")
     parser.add_argument("--megabytes", type=int, default=1024, help="data of the node that is backed up")
@@ -49,11 +57,11 @@ def main() -> None:
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
 
     for part in options.parts or PARTS:
-        # Each of the backups and restores reads or writes all of the data: a few rounds are enough.
-        results = mesh(options) if part == "mesh" else backup.measure(options.megabytes, min(options.rounds, 3))
+        results = PARTS[part](options)
         report.write(part, results)
         for result in results:
-            say(f"{result['ratio']:6.2f} (asked {result['asked']:.2f})  {result['title']}")
+            asked = "" if result["asked"] is None else f" (asked {result['asked']:.2f})"
+            say(f"{result['ratio']:6.2f}{asked}  {result['title']}")
 
 
 if __name__ == "__main__":

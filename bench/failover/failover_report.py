@@ -54,6 +54,10 @@ def latency(part: str) -> Column:
     return lambda each: " / ".join(milliseconds(each["latency"][part][which]) for which in ("p50", "p99"))
 
 
+def side(each: Result, name: str) -> str:
+    return " / ".join(f"{each['sides'][name][which] * 1000:.2f}" for which in ("p50", "p99"))
+
+
 def throughput(each: Result) -> str:
     part = each["throughput_share"]
     return verdict(share(part), part is not None and part >= SHARE_ASKED)
@@ -99,6 +103,15 @@ CLASS = {
     "Up again within, s": lambda each: f"{each['up_again']['max']:.1f}",
     "Wrong rows": lambda each: figure(each["wrong_rows"]),
 }
+OVERHEAD = {
+    "Request": lambda each: each["what"],
+    "Samples": lambda each: str(each["samples"]),
+    "Driver p50 / p99, ms": lambda each: side(each, "driver"),
+    "Failover class": lambda each: side(each, "class"),
+    "API": lambda each: side(each, "API"),
+    "API less driver, p50": lambda each: verdict(f"{each['overhead'] * 1000:.2f}", each["overhead"] <= each["asked"]),
+    "asked": lambda each: f"{each['asked'] * 1000:.2f}",
+}
 
 
 def table(title: str, columns: t.Mapping[str, Column], results: t.Sequence[Result]) -> Table:
@@ -111,6 +124,7 @@ def tables(results: t.Mapping[str, t.Any]) -> list[Table]:
         table("The failover class alone", CLASS, results["class"]),
         table("The API under load", API, results["api"]),
         table("Beside HAProxy and libpq", COMPARISON, results["comparison"]),
+        table("The API beside the bare driver with the same pool", OVERHEAD, results["overhead"]),
     ]
     return [each for each in made if each[2]]
 
@@ -173,14 +187,16 @@ def _cell(text: str) -> str:
 
 def write(name: str, results: dict[str, t.Any]) -> int:
     """The exit status: 1 where an acknowledged row was lost or is there twice. With nothing measured, nothing is written."""
-    if not any(results[part] for part in ("api", "class", "comparison")):
+    if not any(results[part] for part in ("api", "class", "comparison", "overhead")):
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
     pictures = [(f"{each['title']}, {each['users']} users", _over_time(each["series"])) for each in results["api"]]
     (FOLDER / f"{name}.html").write_text(page(results, pictures))
     (FOLDER / f"{name}.md").write_text(markdown(results))
     (FOLDER / f"{name}.json").write_text(json.dumps(results, separators=(",", ":")) + "\n")
-    (FOLDER / f"{name}.png").write_bytes(_gaps(results))
+    bars = _bars(results)
+    if bars:
+        (FOLDER / f"{name}.png").write_bytes(_gaps(bars))
     say(f"the report: docs/benchmarks/{name}.html")
     count = wrong(results)
     if count:
@@ -215,11 +231,15 @@ def _over_time(series: t.Mapping[str, t.Any]) -> bytes:
     return _png(figure)
 
 
-def _gaps(results: t.Mapping[str, t.Any]) -> bytes:
-    """Longest gap of every fault and every way to the servers, in one picture."""
+def _bars(results: t.Mapping[str, t.Any]) -> list[tuple[str, float, str]]:
+    """Label, seconds and colour of the longest gap of every fault and every way to the servers."""
     bars = [(f"{each['fault']}, the class alone (p99)", each["gap"]["p99"], "#3a7d44") for each in results["class"]]
     bars += [(f"{each['fault']}, the API, {each['users']} users", each["longest_gap"], "#2b5f9e") for each in results["api"]]
     bars += [(f"{each['fault']}, {each['candidate']}", each["longest_gap"], "#888888") for each in results["comparison"]]
+    return bars
+
+
+def _gaps(bars: t.Sequence[tuple[str, float, str]]) -> bytes:
     figure, axes = pyplot.subplots(figsize=(9, 0.24 * len(bars) + 1))
     labels, gaps, colours = zip(*bars, strict=True)
     axes.barh(range(len(bars)), [max(gap, 0.001) * 1000 for gap in gaps], color=colours, height=0.7)

@@ -19,6 +19,7 @@ import failover_report
 import faults
 import hosts
 import load
+import overhead
 from timing import ROOT, say
 
 
@@ -29,6 +30,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--faults", default=",".join(faults.ALL), help=f"of {', '.join(faults.ALL)}")
     parser.add_argument("--seconds", type=float, default=20, help="of each load; the fault comes at half time")
     parser.add_argument("--no-comparison", action="store_true", help="without HAProxy and libpq")
+    parser.add_argument("--no-overhead", action="store_true", help="without the API beside the bare driver")
     parser.add_argument("--keep", action="store_true", help="leave the hosts running afterwards, and use those that run")
     parser.add_argument("--report", default="failover", help="name of the report's files in docs/benchmarks")
     chosen = parser.parse_args()
@@ -46,6 +48,9 @@ def arguments() -> argparse.Namespace:
 
 def measure(chosen: argparse.Namespace, results: dict[str, t.Any]) -> None:
     """Into ``results``, one after the other: an interruption loses only what was not measured yet."""
+    if not chosen.no_overhead:
+        say("what the API costs")
+        overhead.run(results["overhead"])
     if chosen.rounds:
         say("the class alone")
         class_gaps.run(chosen.faults, chosen.rounds, results["class"])
@@ -66,7 +71,7 @@ def main() -> int:
     logs.mkdir(parents=True, exist_ok=True)
     logging.basicConfig(filename=logs / "failover_class.log", filemode="w", format="%(asctime)s %(message)s")
     started = time.monotonic()
-    results: dict[str, t.Any] = {"api": [], "comparison": [], "class": [], "ended_early": True}
+    results: dict[str, t.Any] = {"api": [], "comparison": [], "class": [], "overhead": [], "ended_early": True}
     try:
         if not (chosen.keep and hosts.running()):
             hosts.deploy()

@@ -26,7 +26,7 @@ ORDER BY r.num_votes DESC NULLS LAST, t.primary_title, t.tconst LIMIT %s
 """
 _SEARCH_COLUMNS = ("tconst", "title_type", "primary_title", "start_year", "average_rating", "num_votes")
 
-_TITLE = """
+TITLE = """
 SELECT json_build_object(
     'tconst', t.tconst, 'title_type', t.title_type, 'primary_title', t.primary_title, 'original_title', t.original_title,
     'is_adult', t.is_adult, 'start_year', t.start_year, 'end_year', t.end_year, 'runtime_minutes', t.runtime_minutes,
@@ -64,7 +64,7 @@ async def search_titles(request: Request, q: str = Query("", max_length=200), li
 @router.get("/titles/{tconst}", response_model=Answer, responses=failures(404))
 async def show_title(request: Request, tconst: str = Path(..., **pattern("^tt[0-9]{7,10}$"))) -> t.Any:
     """One title with its genres, people and rating."""
-    rows, attempt = await service_of(request).client.fetch(_TITLE, [tconst])
+    rows, attempt = await service_of(request).client.fetch(TITLE, [tconst])
     if not rows:
         raise Refused(404, "There is no such title.")
     return reply(200, {"ok": True, "data": rows[0][0], "node_used": attempt.role})
