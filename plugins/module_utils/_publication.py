@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._names import (
@@ -25,8 +25,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._statements
 OPERATIONS_BY_IDENTITY = ("update", "delete")
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(t.NamedTuple):
     """A table as a publication lists it. ``columns`` None means all of them, now and later."""
 
     name: QualifiedName
@@ -38,8 +37,7 @@ class Table:
         return {"name": str(self.name), "columns": columns, "where": self.where}
 
 
-@dataclass(frozen=True)
-class Wanted:
+class Wanted(t.NamedTuple):
     """The task's arguments, checked as far as that is possible without a server."""
 
     name: str
@@ -58,8 +56,7 @@ class Wanted:
         return self.present and not set(self.operations).isdisjoint(OPERATIONS_BY_IDENTITY)
 
 
-@dataclass(frozen=True)
-class Publication:
+class Publication(t.NamedTuple):
     """A publication that is, or that will be."""
 
     owner: str
@@ -86,8 +83,7 @@ class Publication:
         }
 
 
-@dataclass(frozen=True)
-class Relation:
+class Relation(t.NamedTuple):
     """What the server says about the relation that a wanted name means."""
 
     schema: str
@@ -99,7 +95,7 @@ class Relation:
     # How many relations an unqualified name could mean.
     candidates: int = 1
     # Column -> how it is generated ("" where it is not); read only where a column list is wanted.
-    columns: dict[str, str] = field(default_factory=dict)
+    columns: t.Mapping[str, str] = MappingProxyType({})
 
     @property
     def qualified_name(self) -> QualifiedName:
@@ -110,8 +106,7 @@ class Relation:
         return self.kind == "p"
 
 
-@dataclass(frozen=True)
-class Identity:
+class Identity(t.NamedTuple):
     """By what the rows of a table (or of one leaf partition) are found again.
 
     ``columns`` is None where there is nothing to find them by. ``position`` is the wanted table that it
@@ -129,8 +124,7 @@ class Identity:
         return self.kind == "f"
 
 
-@dataclass(frozen=True)
-class RowFilter:
+class RowFilter(t.NamedTuple):
     """What the server says about one wanted row filter."""
 
     error: str | None = None
@@ -140,8 +134,7 @@ class RowFilter:
     uncovered: frozenset[QualifiedName] = frozenset()
 
 
-@dataclass(frozen=True)
-class State:
+class State(t.NamedTuple):
     """What is: all that a plan needs to know of the server."""
 
     version: int
@@ -163,14 +156,13 @@ class State:
     # None where the task names no owner or no such role exists.
     wanted_owner: WantedOwner | None = None
     # By position in Wanted.tables; a missing position is a table that does not exist.
-    relations: dict[int, Relation] = field(default_factory=dict)
-    row_filters: dict[int, RowFilter] = field(default_factory=dict)
+    relations: t.Mapping[int, Relation] = MappingProxyType({})
+    row_filters: t.Mapping[int, RowFilter] = MappingProxyType({})
     existing_schemas: frozenset[str] = frozenset()
     identities: tuple[Identity, ...] = ()
 
 
-@dataclass(frozen=True)
-class WantedOwner:
+class WantedOwner(t.NamedTuple):
     superuser: bool = True
     may_create: bool = True
     reachable: bool = True

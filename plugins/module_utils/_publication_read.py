@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import typing as t
-from dataclasses import replace
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
@@ -170,7 +169,7 @@ def read(connection: Connection, wanted: Wanted) -> State:
     )
     state = _state(row, connection.server_version)
     if any(table.where for table in wanted.tables):
-        state = replace(state, row_filters=_row_filters(connection, wanted, state, _stored_filters(row["tables"] or [])))
+        state = state._replace(row_filters=_row_filters(connection, wanted, state, _stored_filters(row["tables"] or [])))
     return state
 
 
@@ -277,7 +276,7 @@ def _row_filters(
         if answer.get("sqlstate") == UNDEFINED_COLUMN:
             filters[position] = _uncovered(filters[position], state.identities[number])
         elif "error" in answer:
-            filters[position] = replace(filters[position], error=answer["error"])
+            filters[position] = filters[position]._replace(error=answer["error"])
     return filters
 
 
@@ -300,7 +299,7 @@ def _compared(connection: Connection, wanted: Wanted, state: State, stored: dict
 
 
 def _uncovered(row_filter: RowFilter, identity: Identity) -> RowFilter:
-    return replace(row_filter, uncovered=row_filter.uncovered | {identity.table})
+    return row_filter._replace(uncovered=row_filter.uncovered | {identity.table})
 
 
 def _forms(where: str, stored: _Stored | None, relation: Relation) -> t.Any:

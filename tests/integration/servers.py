@@ -142,11 +142,14 @@ class Authority:
 class Server:
     """One running server. ``query`` speaks to a database of it as the superuser."""
 
-    def __init__(self, name: str, authority: Authority, settings: dict[str, t.Any] | None = None) -> None:
+    def __init__(
+        self, name: str, authority: Authority, settings: dict[str, t.Any] | None = None, folder: Path | None = None
+    ) -> None:
         self.name = name
         self.port = free_port()
-        # In memory where there is room: hundreds of databases are made and dropped.
-        self.home = Path(tempfile.mkdtemp(prefix=f"multimaster-{name}-", dir=MEMORY if has_room(MEMORY) else None))
+        # In memory where there is room and nothing else is wanted: hundreds of databases are made and dropped.
+        folder = folder or (MEMORY if has_room(MEMORY) else None)
+        self.home = Path(tempfile.mkdtemp(prefix=f"multimaster-{name}-", dir=folder))
         self.data = self.home / "data"
         self.log = self.home / "server.log"
         self.certificates = self.home / "tls"

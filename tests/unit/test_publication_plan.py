@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -358,7 +357,7 @@ def test_via_root_with_all_tables(has_partitions: bool) -> None:
     ],
 )
 def test_recreate(what: Wanted, is_now: Publication, definition: str) -> None:
-    is_now = replace(is_now, owner="boss", comment="keep me")
+    is_now = is_now._replace(owner="boss", comment="keep me")
     result = plan(what, state(what, publication=is_now))
     assert queries(result) == [
         'DROP PUBLICATION "p"',
@@ -619,14 +618,14 @@ def test_without_replica_identity(what: Wanted, identity: Identity, row_filter: 
     assert f"UPDATE and DELETE fail on: public.a {reason}." in str(caught.value)
     assert caught.value.details == {"without_replica_identity": ["public.a"]}
 
-    warned = replace(what, replica_identity_missing="warn")
+    warned = what._replace(replica_identity_missing="warn")
     result = plan(warned, state(warned, **changes))
     assert result.results["without_replica_identity"] == ["public.a"]
     assert result.warnings == [f"Once published, UPDATE and DELETE fail on: public.a {reason}."]
     assert len(queries(result)) == 1
     assert not any("replica_identity" in name for name in result.differences.names)
 
-    inserts = replace(what, operations=("insert", "truncate"))
+    inserts = what._replace(operations=("insert", "truncate"))
     result = plan(inserts, state(inserts, **changes))
     assert result.results["without_replica_identity"] == []
     assert result.warnings == []
@@ -697,7 +696,7 @@ def test_full_does_not_cure_a_column_list(columns: list[str], identity: Identity
 def test_full_needs_the_tables_owner() -> None:
     what = wanted(table("a"), replica_identity_missing="full")
     is_now = publication(table("a"), owner="alice")
-    sentence = refused(what, **UNPRIVILEGED, publication=is_now, identities=(replace(NO_KEY, owned=False),))
+    sentence = refused(what, **UNPRIVILEGED, publication=is_now, identities=(NO_KEY._replace(owned=False),))
     assert "Role alice is not the owner of table public.a" in sentence
 
 
@@ -709,7 +708,7 @@ def test_full_needs_nothing_of_the_publications_owner() -> None:
 
 def test_a_table_that_is_listed_and_in_a_schema_is_named_once() -> None:
     what = wanted(table("a"), schemas=("public",), replica_identity_missing="full")
-    result = plan(what, state(what, identities=(NO_KEY, replace(NO_KEY, position=0))))
+    result = plan(what, state(what, identities=(NO_KEY, NO_KEY._replace(position=0))))
     assert result.results["without_replica_identity"] == ["public.a"]
     assert len([query for query in queries(result) if "IDENTITY" in query]) == 1
 
@@ -785,10 +784,10 @@ def test_the_second_run_has_nothing_to_do(name: str, is_now: Publication | None,
 def test_untouched_tables_are_in_no_statement(name: str, is_now: Publication, goal: Publication, kept: int) -> None:
     """A table that is published alike before and after is not dropped even for a moment."""
     if is_now.all_tables or goal.all_tables or is_now.schemas or goal.schemas:
-        is_now, goal = (replace(each, all_tables=False, schemas=()) for each in (is_now, goal))
+        is_now, goal = (each._replace(all_tables=False, schemas=()) for each in (is_now, goal))
     taken = {each.name for each in goal.tables}
     common = [each for each in is_now.tables[:kept] if each.name not in taken]
-    goal = replace(goal, tables=in_order([*goal.tables, *common]))
+    goal = goal._replace(tables=in_order([*goal.tables, *common]))
     touched = {
         QualifiedName(*strings)
         for statement in towards(name, goal, is_now).statements
