@@ -4,9 +4,9 @@
 """What last_update_wins costs: local transactions and the apply of changes, with and without, side by side.
 
 Two servers on loopback, and two databases on both that differ in the policy alone. Rounds alternate between them, so that
-a noisy machine is noisy for both. The servers are on a disk: a commit that waits for none would make a trigger look dearer
-than it is; what it costs the processor is a row of its own. Ratios are medians over the rounds' pairs. The processor time of the apply worker is
-given too, as it depends on the machine's other load the least.
+a noisy machine is noisy for both. The servers are on a disk: where a commit waits for none, a trigger looks dearer than it
+is; what it costs the processor is a row of its own. Ratios are medians over the rounds' pairs. The processor time of the
+apply worker is given too, as it depends on the machine's other load the least.
 
 A part of `make bench`.
 """

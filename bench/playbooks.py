@@ -22,8 +22,10 @@ def setup() -> None:
     run("ansible", *INVENTORY, "postgresql", "-m", "setup")
 
 
-def no_op_against_setup(rounds: int, inventory: t.Sequence[str] = INVENTORY, what: str = " of the mesh alone") -> dict[str, t.Any]:
-    """The no-op site.yml against a bare setup of the same hosts. ``what`` else the inventory has them do, for the title."""
+def no_op_against_setup(
+    rounds: int, inventory: t.Sequence[str] = INVENTORY, what: str = " of the mesh alone"
+) -> dict[str, t.Any]:
+    """The no-op site.yml against a bare setup of the same hosts. ``what`` the inventory has them do, for the title."""
     taken = in_turns({"site.yml": lambda: site(inventory), "setup": setup}, rounds)
     sides = {name: summary(values) for name, values in taken.items()}
     return {
