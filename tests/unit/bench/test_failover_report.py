@@ -25,12 +25,18 @@ CLASS = {
     "throughput_share": 0.99, "up_again": {"max": 1.2}, "wrong_rows": 0,
 }  # fmt: skip
 OTHER = {"fault": "kill", "candidate": "HAProxy, defaults", "requests": 100, "failed": 9, "longest_gap": 6.0, "wrong_rows": 3}
+OVERHEAD = {
+    "what": "read", "samples": 2000, "overhead": 0.0004, "asked": 0.001,
+    "sides": {name: {"p50": 0.0003, "p99": 0.0009} for name in ("driver", "class", "API")},
+}  # fmt: skip
+NOTHING: dict[str, list[object]] = {"api": [], "class": [], "comparison": [], "overhead": []}
 
 
 @pytest.fixture
 def results():
     machine = {"processors": 2, "load_average": [1.0, 1.0, 1.0], "seconds": 60}
-    return copy.deepcopy({"api": [API], "class": [CLASS], "comparison": [OTHER], "machine": machine, "ended_early": False})
+    measured = {"api": [API], "class": [CLASS], "comparison": [OTHER], "overhead": [OVERHEAD]}
+    return copy.deepcopy({**measured, "machine": machine, "ended_early": False})
 
 
 @pytest.fixture
@@ -72,11 +78,13 @@ def test_the_page_is_whole(results, folder):
 def test_what_was_not_reached_is_marked(results):
     results["api"][0].update(failed=3, longest_gap=0.4)
     results["class"][0]["gap"]["p99"] = 0.06
+    results["overhead"][0]["overhead"] = 0.0021
     text = failover_report.markdown(results)
     assert "| **3** |" in text
     assert "**400**" in text
     assert "**60**" in text
-    assert "**" not in failover_report.markdown({**results, "api": [API], "class": [CLASS]})
+    assert "**2.10**" in text
+    assert "**" not in failover_report.markdown({**results, "api": [API], "class": [CLASS], "overhead": [OVERHEAD]})
 
 
 def test_a_lost_row_is_a_failure_whatever_the_figures(results, folder):
@@ -91,8 +99,14 @@ def test_a_run_that_ended_early_says_so(results):
 
 def test_nothing_measured_leaves_the_last_report_alone(results, folder):
     (folder / "failover.md").write_text("the last one")
-    assert failover_report.write("failover", {**results, "api": [], "class": [], "comparison": []}) == 1
+    assert failover_report.write("failover", {**results, **NOTHING}) == 1
     assert (folder / "failover.md").read_text() == "the last one"
+
+
+def test_what_the_api_costs_alone_needs_no_picture(results, folder):
+    assert failover_report.write("failover", {**results, **NOTHING, "overhead": [OVERHEAD]}) == 0
+    assert "| read | 2000 | 0.30 / 0.90 |" in (folder / "failover.md").read_text()
+    assert not (folder / "failover.png").exists()
 
 
 def test_only_what_was_measured_has_a_table(results):
