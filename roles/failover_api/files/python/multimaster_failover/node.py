@@ -12,6 +12,7 @@ from .catching_up import CatchUp
 from .choice import Candidate, State
 from .connection import Connection, Deadline, connect, conninfo, discard
 from .lag import Trail
+from .past import Past
 from .pool import Pool
 from .probe import Probe, Report
 from .settings import NodeSettings, Settings
@@ -44,6 +45,7 @@ class Node:
         self.pool = Pool(opener, settings.pool_min, settings.pool_max)
         self.probe = Probe(text, settings.connect_timeout)
         self.trail = Trail()
+        self.past = Past()
         self.state = State.ASIDE
         self.reason = "not asked yet"
         self.since = time.time()

@@ -100,6 +100,10 @@ class Watcher:
         if report.read_only:
             self._cluster.set_aside(node, "it takes no writes")
             return
+        copied = node.past.judge(report, self._cluster.readers(node))
+        if copied:
+            self._cluster.refuse(node, copied)
+            return
         if node.state is State.ASIDE:
             try:
                 await node.pool.open()
