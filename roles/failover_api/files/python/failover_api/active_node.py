@@ -10,7 +10,7 @@ import logging
 import typing as t
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from multimaster_failover import SwitchRefused, Unavailable
+from multimaster_failover import SwitchRefused, Unavailable, UnknownNode
 
 from .models import ActiveNode, Switched
 from .replies import Refused, reply
@@ -91,14 +91,13 @@ async def _switch(request: Request, authorization: str | None, target: str | int
         raise
     names = list(service.client.nodes)
     if isinstance(target, int):
-        if target >= len(names):
-            raise Refused(404, "There is no such node.")
-        target = names[target]
+        # A node that is not there has no name; the empty one is no node's.
+        target = names[target] if target < len(names) else ""
     previous = service.client.active
     audit = {"action": "switch", "to": target, "from": caller, "force": force}
     try:
         changed = await service.client.switch_to(target, force=force, by=f"administrator@{caller}")
-    except SwitchRefused as error:
+    except (SwitchRefused, UnknownNode) as error:
         log.warning("a switch was refused", extra={"audit": {**audit, "done": False, "why": str(error)}})
         raise
     log.info("a switch was asked for", extra={"audit": {**audit, "done": True, "changed": changed}})
