@@ -164,7 +164,7 @@ def test_bad_input_is_refused_in_json_that_shows_nothing(api: Api, imdb: Failove
     # Nobody has changed anything, and who tried to is known.
     assert api.http.get("/active-node").json()["node"] == "pg1"
     assert [(audit["to"], audit["done"], audit["from"]) for audit in api.audits()] == [
-        *[(0, False, "127.0.0.1")] * 4, ("pg2", False, "127.0.0.1"), ("nowhere", False, "127.0.0.1"),
+        *[("pg1", False, "127.0.0.1")] * 4, ("pg2", False, "127.0.0.1"), ("nowhere", False, "127.0.0.1"),
     ]  # fmt: skip
     assert TOKEN not in api.log.read_text()
 

@@ -19,6 +19,8 @@ AHEAD = """
 SELECT confirmed_flush_lsn > pg_current_wal_flush_lsn() FROM pg_replication_slots WHERE slot_name = %s AND active
 """
 
+READ = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
+
 
 def write(mesh: FailoverMesh, server: Server, table: str, start: int) -> None:
     server.query(ROWS.format(table=table, start=start), db=mesh.db)
@@ -75,6 +77,29 @@ def test_an_instance_uses_no_copy_of_a_node_that_it_has_seen_later(api: Api, imd
     assert api.http.post("/generos", json={"genero": "Where it is safe"}).json()["node_used"] == "secondary"
     events = [line["event"] for line in api.log_lines() if "event" in line]
     assert [event for event in events if event["kind"] == "set_aside" and "it is a copy from the past" in event["why"]]
+
+
+def test_a_client_that_starts_together_with_a_copy_does_not_begin_on_it(mesh: FailoverMesh) -> None:
+    async def story() -> None:
+        client = FailoverClient(mesh.settings(**PATIENT))
+        async with client:
+            await until(lambda: client.active is not None, what="an active node")
+            # It answers, and its peer has not come back to it yet.
+            assert client.active is not None
+            assert client.active.name == "pg2"
+            assert client.nodes["pg1"].state.value == "catching_up"
+            await asyncio.get_running_loop().run_in_executor(None, mesh.go_on, mesh.a)
+            await until(lambda: "it is a copy from the past" in client.nodes["pg1"].reason, what="refused")
+            assert client.nodes["pg1"].state.value == "aside"
+            assert client.active.name == "pg2"
+
+    save(mesh.a)
+    write(mesh, mesh.a, "journal", 1)
+    mesh.meet()
+    mesh.pause(mesh.a)
+    start_copy(mesh.a)
+    wait_until(lambda: mesh.b.value(READ, [mesh.slot(mesh.b)], mesh.db), what="the copy reads its peer")
+    asyncio.run(story())
 
 
 def test_a_copy_whose_peer_has_read_on_is_known_without_having_seen_the_node_before(mesh: FailoverMesh) -> None:

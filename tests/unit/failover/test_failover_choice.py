@@ -43,6 +43,13 @@ def test_a_node_that_is_behind_is_used_when_nothing_else_came_for_long() -> None
     assert choose(candidates(ASIDE, BEHIND, behind_for=5.0), "a", 5) == "b"
 
 
+def test_the_first_node_is_one_that_its_peers_read() -> None:
+    unread = Candidate("a", BEHIND, 4.9, is_read=False)
+    assert choose([unread, Candidate("b", BEHIND)], None, 5) == "b"
+    assert choose([unread, Candidate("b", ASIDE)], None, 5) is None
+    assert choose([Candidate("a", BEHIND, 5.0, is_read=False)], None, 5) == "a"
+
+
 @given(st.lists(st.sampled_from(State), min_size=1, max_size=3), st.sampled_from(["a", "b", "c", None]), st.floats(0, 10))
 def test_a_node_set_aside_is_never_chosen_and_one_that_is_up_always_will_do(
     states: list[State], active: str | None, behind_for: float

@@ -83,18 +83,17 @@ def _allow(service: Service, authorization: str | None) -> None:
 async def _switch(request: Request, authorization: str | None, target: str | int, force: bool) -> t.Any:
     service = service_of(request)
     caller = request.client.host if request.client else "unknown"
-    try:
-        _allow(service, authorization)
-    except Refused:
-        audit = {"action": "switch", "to": target, "from": caller, "done": False}
-        log.warning("a switch without the token", extra={"audit": audit})
-        raise
     names = list(service.client.nodes)
     if isinstance(target, int):
         # A node that is not there has no name; the empty one is no node's.
         target = names[target] if target < len(names) else ""
-    previous = service.client.active
     audit = {"action": "switch", "to": target, "from": caller, "force": force}
+    try:
+        _allow(service, authorization)
+    except Refused as error:
+        log.warning("a switch without the token", extra={"audit": {**audit, "done": False, "why": error.sentence}})
+        raise
+    previous = service.client.active
     try:
         changed = await service.client.switch_to(target, force=force, by=f"administrator@{caller}")
     except (SwitchRefused, UnknownNode) as error:

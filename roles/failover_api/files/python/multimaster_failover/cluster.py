@@ -88,7 +88,7 @@ class Cluster:
                 self.mark_up(agreed, "forced")
             self._activate(agreed.name, "followed", "agreed between the clients")
             return
-        candidates = [node.candidate(now) for node in self.nodes.values()]
+        candidates = [node.candidate(now, is_read=self._is_read(node)) for node in self.nodes.values()]
         name = choose(candidates, self.active, self.settings.stale_wait)
         if name is None:
             return
@@ -131,6 +131,12 @@ class Cluster:
         """Take over what others agreed on; followed as soon as that node can be used here, and if forced, once it answers."""
         self.record = record
         self.reconsider("agreed between the clients")
+
+    def _is_read(self, node: Node) -> bool:
+        slots = node.fresh.slots if node.fresh else {}
+        peers = [peer for peer in self.nodes.values() if peer is not node and peer.state is not State.ASIDE]
+        found = [slots.get(self.slot_name(node.name, peer.name)) for peer in peers]
+        return all(slot is not None and slot.active for slot in found)
 
     def _may_follow(self, node: Node) -> bool:
         forced = self.record is not None and self.record.forced

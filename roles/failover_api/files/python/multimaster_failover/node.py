@@ -64,9 +64,9 @@ class Node:
             self.since = time.time()
         self.state, self.reason = state, reason
 
-    def candidate(self, now: float) -> Candidate:
+    def candidate(self, now: float, *, is_read: bool) -> Candidate:
         behind = now - self.behind_since if self.state is State.CATCHING_UP else 0.0
-        return Candidate(self.name, self.state, behind)
+        return Candidate(self.name, self.state, behind, is_read)
 
     async def works(self, connection: Connection, timeout: float) -> bool:
         """Whether an idle connection still answers."""
