@@ -16,7 +16,7 @@ from servers import Server, wait_until
 
 ROWS = "INSERT INTO {table} SELECT {start} + 8 * n, 'row ' || {start} + 8 * n FROM generate_series(1, 2000) AS n"
 AHEAD = """
-SELECT confirmed_flush_lsn > pg_current_wal_flush_lsn() FROM pg_replication_slots WHERE slot_name = %s AND active
+SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND active AND confirmed_flush_lsn > pg_current_wal_flush_lsn()
 """
 
 READ = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"

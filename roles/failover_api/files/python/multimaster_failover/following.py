@@ -12,6 +12,7 @@ import logging
 from .agreement import Agreement, Record
 from .choice import State
 from .cluster import Cluster
+from .ending import end
 
 log = logging.getLogger("multimaster_failover")
 
@@ -46,8 +47,7 @@ class Follower:
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         await self._agreement.close()
 
     async def _run(self) -> None:
