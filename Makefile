@@ -38,7 +38,7 @@ test-sanity: ## ansible-test sanity (ARGS='--test validate-modules')
 	@environment/test.sh sanity
 
 .PHONY: test-integration
-test-integration: ## The modules against two real servers (ARGS='-k name')
+test-integration: ## The modules, the failover class and the API on two real servers (ARGS='-k name')
 	@environment/test.sh integration
 
 .PHONY: test-backup
@@ -50,7 +50,7 @@ test-faults: ## Of these, what a backup has to survive: broken files, full and a
 	@environment/test.sh faults
 
 .PHONY: test-failover
-test-failover: ## The failover class and the API, through real faults
+test-failover: ## The failover class and the API, with what takes time or a browser
 	@environment/test.sh failover
 
 .PHONY: test-molecule

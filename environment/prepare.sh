@@ -41,12 +41,12 @@ if [ "${2:-}" = test ]; then
     wants ssh openssh-client
     wants shellcheck shellcheck
 fi
-# The API's own tests show its page in a browser and run Redis servers of their own.
+# The API's own tests run Redis servers, and some show its page in a browser.
 case " ${*:3} " in
-    *" failover "*)
-        wants chromium chromium
-        wants redis-server redis-server
-        ;;
+    *" integration "* | *" failover "*) wants redis-server redis-server ;;
+esac
+case " ${*:3} " in
+    *" failover "*) wants chromium chromium ;;
 esac
 if [ ${#packages[@]} -gt 0 ]; then together debian "'$here/debian_packages.sh' ${packages[*]}"; fi
 

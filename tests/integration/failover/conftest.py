@@ -77,9 +77,11 @@ def redis_pair(redis_servers: list[RedisServer]) -> list[RedisServer]:
 
 
 @pytest.fixture
-def api(tmp_path: Path, imdb: FailoverMesh, redis_pair: list[RedisServer]) -> t.Iterator[Api]:
-    """One instance with both nodes up to date."""
-    instance = Api(tmp_path / "api1", imdb, redis_pair)
+def api(
+    tmp_path: Path, imdb: FailoverMesh, redis_pair: list[RedisServer], request: pytest.FixtureRequest
+) -> t.Iterator[Api]:
+    """One instance with both nodes up to date. A test's parameter changes its configuration."""
+    instance = Api(tmp_path / "api1", imdb, redis_pair, **getattr(request, "param", {}))
     try:
         instance.start().wait_until_up()
         yield instance

@@ -14,8 +14,8 @@ import typing as t
 
 import httpx
 import pytest
-from api_process import TOKEN, Api, RedisServer, assert_leaks_nothing
-from failover_mesh import FailoverMesh, fastest, kill, start_again
+from api_process import PATIENCE, TOKEN, Api, RedisServer, assert_leaks_nothing
+from failover_mesh import PATIENT, FailoverMesh, fastest, kill, start_again
 from servers import wait_until
 
 TITLES = """
@@ -145,6 +145,7 @@ BAD = [
     ("POST", "/switch-to-primary", {"headers": {"Authorization": "Bearer wrong"}}, 401),
     ("POST", "/switch-to-primary", {"headers": {"Authorization": f"Basic {TOKEN}"}}, 401),
     ("POST", "/switch-to-primary", {"headers": {"Authorization": "Bearer \u00e9".encode("latin-1")}}, 401),
+    ("POST", "/switch-to/pg2", {}, 401),
     ("POST", "/switch-to/nowhere", {"headers": {"Authorization": f"Bearer {TOKEN}"}}, 404),
     ("POST", "/switch-to/pg2?force=perhaps", {"headers": {"Authorization": f"Bearer {TOKEN}"}}, 400),
 ]
@@ -160,8 +161,51 @@ def test_bad_input_is_refused_in_json_that_shows_nothing(api: Api, imdb: Failove
         assert api.http.get("/titles", params={"q": field}).json()["data"] == []
     assert api.http.get("/health").json()["status"] == "ok"
     assert imdb.value_of_both("SELECT count(*) FROM generos") == 3
+    # Nobody has changed anything, and who tried to is known.
+    assert api.http.get("/active-node").json()["node"] == "pg1"
+    assert [(audit["to"], audit["done"], audit["from"]) for audit in api.audits()] == [
+        *[("pg1", False, "127.0.0.1")] * 4, ("pg2", False, "127.0.0.1"), ("nowhere", False, "127.0.0.1"),
+    ]  # fmt: skip
+    assert TOKEN not in api.log.read_text()
 
 
+NO_HTTP = [b"\x00\xff nonsense\r\n\r\n", b"GET / HTTP/1.1\r\nHost x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00"]
+
+
+def test_what_is_no_http_is_answered_in_json(api: Api) -> None:
+    for sent in NO_HTTP:
+        with api.connect(sent) as connection:
+            head, body = _read_all(connection).split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"application/json" in head
+        assert json.loads(body) == {"ok": False, "error": "This is no HTTP request."}
+
+
+HALF = b'POST /generos HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n{"genero": '
+
+
+@pytest.mark.parametrize("api", [{"limits": {"requests": 5, "body_seconds": 3600, "stop_seconds": 1}}], indirect=True)
+def test_unfinished_requests_are_in_nobody_s_way(api: Api) -> None:
+    halves = [api.connect(HALF) for _ignored in range(20)]
+    try:
+        assert api.http.post("/generos", json={"genero": "Whole"}).status_code == 201
+        # Nor do they keep the service from ending.
+        api.stop()
+    finally:
+        for half in halves:
+            half.close()
+
+
+@pytest.mark.parametrize("api", [{"limits": {"body_seconds": 0.2}}], indirect=True)
+def test_an_unfinished_request_is_given_up(api: Api) -> None:
+    with api.connect(HALF) as connection:
+        head, body = _read_all(connection).split(b"\r\n\r\n", 1)
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert json.loads(body)["ok"] is False
+
+
+# A short wait for rows that do not come; those that do come get all the time they need from the second instance.
+@pytest.mark.parametrize("api", [{"failover": {**PATIENT, "switch_wait": 0.5}}], indirect=True)
 def test_a_switch_is_refused_while_the_target_lacks_rows(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
     imdb.pause(imdb.a)
     for number in range(20):
@@ -187,21 +231,25 @@ def test_a_switch_is_refused_while_the_target_lacks_rows(api: Api, second_api: A
     back = second_api.switch("-primary")
     assert (back.status_code, back.json()["changed"], back.json()["epoch"]) == (200, True, epoch + 1)
     assert second_api.switch("-primary").json()["changed"] is False
-    # As often as it takes on a busy machine: a second is more than it needs.
-    wait_until(lambda: follows_within(api, second_api, 1), 60, "the other follows within a second")
-    audits = [line["audit"] for line in api.log_lines() if "audit" in line]
-    assert [(audit["to"], audit["done"]) for audit in audits[:2]] == [("pg2", False), ("pg2", True)]
+    assert [(audit["to"], audit["done"]) for audit in api.audits()] == [("pg2", False), ("pg2", True)]
     assert TOKEN not in api.log.read_text()
 
 
-def follows_within(api: Api, second_api: Api, seconds: float) -> bool:
-    """Whether the second instance uses the other node so soon after a switch at the first."""
-    target = "pg2" if api.http.get("/active-node").json()["node"] == "pg1" else "pg1"
-    if api.switch(f"/{target}").status_code != 200:
-        return False
-    began = time.monotonic()
-    wait_until(lambda: second_api.http.get("/active-node").json()["node"] == target, what="the other follows")
-    return time.monotonic() - began < seconds
+def test_a_forced_switch_is_followed_while_the_node_is_still_catching_up(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
+    imdb.pause(imdb.a)
+    assert api.http.post("/generos", json={"genero": "Not there yet"}).status_code == 201
+    imdb.b.stop("immediate")
+    for state, then in (("aside", imdb.b.start), ("catching_up", lambda: None)):
+        for instance in (api, second_api):
+            wait_until(lambda i=instance, s=state: i.http.get("/health").json()["nodes"]["pg2"] == s, what=f"pg2 {state}")
+        then()
+    assert api.switch("/pg2", force="true").status_code == 200
+    wait_until(lambda: second_api.http.get("/active-node").json()["node"] == "pg2", what="followed")
+    # Nobody has brought the missing rows meanwhile.
+    assert imdb.ids(imdb.b, "generos", "id_genero") == []
+    imdb.go_on(imdb.a)
+    assert second_api.http.post("/generos", json={"genero": "After"}).json()["node_used"] == "secondary"
+    assert imdb.value_of_both("SELECT count(*) FROM generos") == 2
 
 
 def test_both_masters_down_is_said_at_once_and_ends_by_itself(api: Api, imdb: FailoverMesh) -> None:
@@ -212,7 +260,8 @@ def test_both_masters_down_is_said_at_once_and_ends_by_itself(api: Api, imdb: Fa
     wait_until(lambda: api.http.get("/health").status_code == 503, what="down")
     for method, path in (("GET", "/generos"), ("POST", "/generos"), ("GET", "/active-node")):
         body = {"genero": "x"} if method == "POST" else None
-        assert fastest(lambda m=method, p=path, b=body: api.http.request(m, p, json=b)) < 0.3
+        # One that is waited for would take as long as an attempt may.
+        assert fastest(lambda m=method, p=path, b=body: api.http.request(m, p, json=b)) < PATIENT["deadline"]
         answer = api.http.request(method, path, json=body)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) >= 1
@@ -288,11 +337,11 @@ def test_metrics_and_description(api: Api) -> None:
 
 def test_two_thousand_connections_at_once(api: Api) -> None:
     request = b"GET /generos?limit=1 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-    sockets = [socket.create_connection(("127.0.0.1", api.port), timeout=20) for _ignored in range(2000)]
+    sockets = [socket.create_connection(("127.0.0.1", api.port), timeout=PATIENCE) for _ignored in range(2000)]
     try:
         for each in sockets:
             each.sendall(request)
-        statuses = [_read_all(each) for each in sockets]
+        statuses = [_read_all(each).split(b" ", 2)[1] for each in sockets]
     finally:
         for each in sockets:
             each.close()
@@ -305,7 +354,7 @@ def _read_all(connection: socket.socket) -> bytes:
     received = b""
     while part := connection.recv(65536):
         received += part
-    return received.split(b" ", 2)[1]
+    return received
 
 
 def test_it_ends_in_order_and_fails_nobody_who_was_being_served(api: Api, imdb: FailoverMesh) -> None:
@@ -313,7 +362,7 @@ def test_it_ends_in_order_and_fails_nobody_who_was_being_served(api: Api, imdb: 
 
     def post(number: int) -> None:
         try:
-            with httpx.Client(base_url=api.http.base_url, timeout=10) as client:
+            with httpx.Client(base_url=api.http.base_url, timeout=PATIENCE) as client:
                 outcomes.append(client.post("/generos", json={"genero": f"Last {number}"}).status_code)
         except httpx.ConnectError:
             outcomes.append(0)
@@ -322,8 +371,7 @@ def test_it_ends_in_order_and_fails_nobody_who_was_being_served(api: Api, imdb: 
         for number in range(60):
             pool.submit(post, number)
         time.sleep(0.1)
-        # Less than what systemd grants it
-        assert api.stop(signal.SIGTERM) < 15
+        api.stop(signal.SIGTERM)
     assert set(outcomes) <= {201, 0}
     lines = api.log_lines()
     assert "stopped" in [line["message"] for line in lines[-3:]]

@@ -76,6 +76,11 @@ class Users:
         return longest_gap(sorted(at for _ignored, at in self.acknowledged))
 
 
+QUICK = {"failover": {"switch_wait": 20}}
+
+
+@pytest.mark.quiet
+@pytest.mark.parametrize("api", [QUICK], indirect=True)
 @pytest.mark.parametrize(
     ("fault", "heal", "bound"),
     [
@@ -142,6 +147,8 @@ def test_one_name_on_two_nodes_is_repaired_as_the_readme_says(imdb: FailoverMesh
     assert imdb.value_of_both("SELECT count(*) FROM generos WHERE genero = 'Twice'") == 1
 
 
+@pytest.mark.quiet
+@pytest.mark.parametrize("api", [QUICK], indirect=True)
 def test_an_instance_that_is_killed_costs_no_row_and_makes_none_twice(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
     with Users([api, second_api]) as users:
         wait_until(lambda: len(users.keys) > 200, what="writes")

@@ -32,7 +32,7 @@ def test_a_commit_whose_acknowledgement_is_lost_is_one_row_on_both(mesh: Failove
     async def story() -> None:
         async with Relay(mesh.a.port) as relay:
             nodes = [mesh.node_settings(mesh.a, port=relay.port, sslmode="disable"), mesh.node_settings(mesh.b)]
-            client = FailoverClient(mesh.settings(nodes=nodes))
+            client = FailoverClient(mesh.settings(nodes=nodes, **PATIENT))
             doubts = in_doubt_events(client)
             async with client:
                 await ready(client)
@@ -61,6 +61,7 @@ def test_a_commit_whose_acknowledgement_is_lost_is_one_row_on_both(mesh: Failove
     mesh.assert_all_there_once([4711, 4712, 4713])
 
 
+@pytest.mark.quiet
 def test_a_network_that_swallows_everything_is_a_node_that_hangs(mesh: FailoverMesh) -> None:
     async def story() -> None:
         async with Relay(mesh.a.port) as relay:
@@ -98,6 +99,7 @@ def test_a_statement_that_takes_too_long_on_live_servers_sets_neither_aside(mesh
     asyncio.run(story())
 
 
+@pytest.mark.quiet
 def test_writes_that_get_no_answer_while_probes_do_set_the_node_aside(mesh: FailoverMesh) -> None:
     """As with a disk that hangs: here a lock."""
 
@@ -124,6 +126,7 @@ def test_writes_that_get_no_answer_while_probes_do_set_the_node_aside(mesh: Fail
     mesh.assert_all_there_once([1, 2])
 
 
+@pytest.mark.quiet
 def test_the_only_node_left_may_be_slow(mesh: FailoverMesh) -> None:
     """Its disk stalls (here: a lock) for longer than an attempt may take, and the other one is away."""
 
@@ -203,7 +206,7 @@ def test_a_restarted_server_fails_nobody_who_comes_later(mesh: FailoverMesh) -> 
     """Idle connections that the server has closed meanwhile are noticed before they are used."""
 
     async def story() -> None:
-        client = FailoverClient(mesh.settings(probe_interval=5))
+        client = FailoverClient(mesh.settings(**PATIENT, probe_interval=5))
         async with client:
             await until(lambda: client.active is not None)
             mesh.a.stop("fast")
@@ -216,7 +219,7 @@ def test_a_restarted_server_fails_nobody_who_comes_later(mesh: FailoverMesh) -> 
 
 def test_more_requests_than_connections_wait_for_their_turn(mesh: FailoverMesh) -> None:
     async def story() -> None:
-        client = FailoverClient(mesh.settings(pool_min=2, pool_max=5))
+        client = FailoverClient(mesh.settings(**PATIENT, pool_min=2, pool_max=5))
         async with client:
             await ready(client)
             await asyncio.gather(*(client.fetch("SELECT pg_sleep(0.01)") for _ignored in range(100)))

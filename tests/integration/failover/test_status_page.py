@@ -18,6 +18,8 @@ from failover_mesh import FailoverMesh, kill, start_again
 # Where to put the pictures, for a look at them
 PICTURES = os.environ.get("STATUS_PAGE_PICTURES")
 
+pytestmark = pytest.mark.browser
+
 PHONE, SCREEN = (360, 740), (1280, 900)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import typing as t
 
 import pytest
@@ -15,7 +16,9 @@ from multimaster_failover import NodeSettings, Settings, derived_key, following
 from multimaster_failover.agreement import Record, new_record, parse_record
 from multimaster_failover.choice import State
 from multimaster_failover.cluster import Cluster
+from multimaster_failover.execution import Executor
 from multimaster_failover.following import Follower
+from multimaster_failover.switching import Switcher
 
 
 class Store:
@@ -49,6 +52,9 @@ class Client:
         self.cluster = Cluster(settings, name)
         self.follower = Follower(self.cluster, store)
         self.sees(pg1=State.UP, pg2=State.UP)
+
+    def switch(self, target: str, *, force: bool = False) -> t.Awaitable[bool]:
+        return Switcher(self.cluster, Executor(self.cluster)).switch_to(target, force=force)
 
     def sees(self, **states: State) -> None:
         for name, state in states.items():
@@ -124,6 +130,98 @@ def test_a_record_that_names_a_node_out_of_reach_is_followed_once_that_is_up() -
     play(story)
 
 
+def test_a_forced_switch_is_followed_at_once_also_where_the_node_is_catching_up() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        for client in (one, two):
+            client.sees(pg2=State.CATCHING_UP)
+        assert await one.switch("pg2", force=True)
+        await rounds(one, two, count=1)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        assert two.cluster.nodes["pg2"].state is State.UP
+        # It is over with the next decision: one that comes back later has to catch up.
+        one.cluster.switch("pg1", "somebody")
+        await rounds(one, two, count=1)
+        two.sees(pg2=State.CATCHING_UP)
+        one.cluster.switch("pg2", "somebody")
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        # Nor does a repetition without the force change that, and one with it does.
+        assert not await one.switch("pg2")
+        assert await one.switch("pg2", force=True)
+        assert not await one.switch("pg2", force=True)
+        await rounds(one, two, count=1)
+        assert two.active == "pg2"
+
+    play(story)
+
+
+def test_a_forced_switch_is_followed_once_the_node_answers() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        two.sees(pg2=State.ASIDE)
+        assert await one.switch("pg2", force=True)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        two.sees(pg2=State.CATCHING_UP)
+        assert two.active == "pg2"
+
+    play(story)
+
+
+def test_a_switch_to_the_node_that_one_client_uses_alone_is_told_to_the_others() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        two.sees(pg1=State.ASIDE)
+        # Somebody says pg1 again, which two cannot reach.
+        one.cluster.switch("pg2", "somebody")
+        one.cluster.switch("pg1", "somebody")
+        await rounds(one, two, count=1)
+        assert (one.active, two.active) == ("pg1", "pg2")
+        assert await two.switch("pg2")
+        await rounds(two, one, count=1)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        assert not await two.switch("pg2")
+
+    play(story)
+
+
+@pytest.mark.parametrize("started_before", [True, False])
+def test_a_record_that_names_no_node_of_ours_is_overruled_once(
+    started_before: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    foreign = new_record("renamed", 41, "older")
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        if started_before:
+            await rounds(one, two)
+        store.record = foreign
+        if not started_before:
+            one.cluster.active = one.cluster.record = None
+            await one.follower.start()
+            one.cluster.reconsider("first choice")
+        await rounds(one, two)
+        assert store.record == one.cluster.record == two.cluster.record
+        assert store.record.node == "pg1"
+        assert store.record.epoch > 41
+        # They agree again.
+        one.cluster.switch("pg2", "somebody")
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        # Clients with other settings do not quarrel with these.
+        store.record, store.proposals = new_record("renamed", 99, "older"), 0
+        for _ignored in range(20):
+            await rounds(one, two)
+            epoch = store.record.epoch
+            if store.record.node != "renamed":
+                store.record = new_record("renamed", epoch + 1, "older")
+        assert epoch < 110
+        await one.follower.stop()
+
+    play(story)
+    assert "names a node that is not configured here" in caplog.text
+
+
 def test_two_that_reach_different_nodes_keep_to_these_and_stay_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(following, "_PATIENCE", 0.0)
 
@@ -153,12 +251,17 @@ def test_one_that_starts_apart_brings_the_others_to_a_node_that_all_reach(monkey
     play(story)
 
 
-records = st.builds(Record, st.text(), st.integers(0, 2**31), st.text(), st.text())
+records = st.builds(Record, st.text(), st.integers(0, 2**31), st.text(), st.text(), st.booleans())
 
 
 @given(records)
 def test_a_record_is_read_as_it_was_written(record: Record) -> None:
     assert parse_record(record.to_json()) == record
+
+
+def test_a_record_has_what_its_readers_know() -> None:
+    assert sorted(json.loads(new_record("pg1", 1, "one").to_json())) == ["by", "epoch", "node", "since"]
+    assert json.loads(new_record("pg1", 1, "one", forced=True).to_json())["forced"] is True
 
 
 NO_EPOCH = '{"node":"a","epoch":"x","since":"","by":""}'

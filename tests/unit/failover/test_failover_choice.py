@@ -43,6 +43,13 @@ def test_a_node_that_is_behind_is_used_when_nothing_else_came_for_long() -> None
     assert choose(candidates(ASIDE, BEHIND, behind_for=5.0), "a", 5) == "b"
 
 
+def test_the_first_node_is_one_that_its_peers_read() -> None:
+    unread = Candidate("a", BEHIND, 4.9, is_read=False)
+    assert choose([unread, Candidate("b", BEHIND)], None, 5) == "b"
+    assert choose([unread, Candidate("b", ASIDE)], None, 5) is None
+    assert choose([Candidate("a", BEHIND, 5.0, is_read=False)], None, 5) == "a"
+
+
 @given(st.lists(st.sampled_from(State), min_size=1, max_size=3), st.sampled_from(["a", "b", "c", None]), st.floats(0, 10))
 def test_a_node_set_aside_is_never_chosen_and_one_that_is_up_always_will_do(
     states: list[State], active: str | None, behind_for: float
@@ -81,6 +88,8 @@ def test_catching_up_takes_both_directions_and_what_there_was_at_the_return() ->
     [
         ({}, "b has no slot b_to_a"),
         ({"b_to_a": Slot(900, False, True)}, "slot b_to_a of b is lost"),
+        # b is a copy from the past: a has read on in what it no longer has.
+        ({"b_to_a": Slot(901, True, False)}, "a has more of b than that has itself"),
     ],
 )
 def test_without_a_sound_slot_a_node_never_counts_as_caught_up(slots: dict[str, Slot], said: str) -> None:
@@ -96,6 +105,7 @@ def test_lag_in_bytes_and_seconds() -> None:
     found = lag(publisher, "x", trail, 5)
     assert (found.size, found.seconds, found.problem) == (400, 3, "")
     assert lag(report(500, x=500), "x", trail, 5).seconds == 0
+    assert lag(report(500, x=501), "x", trail, 5).size is None
     assert lag(report(500), "x", trail, 5).problem == "there is no slot x"
     assert lag(None, "x", trail, 5).problem == "the publisher does not answer"
     # Another cluster at the same address, whose WAL is shorter
@@ -104,7 +114,8 @@ def test_lag_in_bytes_and_seconds() -> None:
 
 
 def test_what_a_node_answers_becomes_a_report() -> None:
-    found = read_report((False, "1234", {"s": ["1000", True, "reserved"], "t": [None, False, "lost"]}), 1, 2)
-    assert found == Report(1, 2, False, 1234, {"s": Slot(1000, True, False), "t": Slot(0, False, True)})
-    standby = read_report((True, None, None), 1, 2)
+    row = (False, "1234", {"s": ["1000", True, "reserved"], "t": [None, False, "lost"]}, {"u": 16400})
+    slots = {"s": Slot(1000, True, False), "t": Slot(0, False, True)}
+    assert read_report(row, 1, 2, "7") == Report(1, 2, False, 1234, slots, {"u": 16400}, "7")
+    standby = read_report((True, None, None, None), 1, 2)
     assert (standby.read_only, standby.position, dict(standby.slots)) == (True, 0, {})

@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-
-import uvicorn
 
 from .application import build
 from .checked import Invalid
 from .configuration import Configuration, load
 from .logs import set_up
+from .server import server
 
 
 def main() -> int:
@@ -33,21 +33,12 @@ def main() -> int:
 
 def run(configuration: Configuration) -> None:
     set_up(configuration.log_level)
-    listen = configuration.listen
-    uvicorn.run(
-        build(configuration),
-        host=listen.host,
-        port=listen.port,
-        ssl_certfile=listen.tls_certificate_file or None,
-        ssl_keyfile=listen.tls_key_file or None,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        ws="none",
-        backlog=4096,
-        timeout_keep_alive=30,
-    )
+    instance = server(build(configuration), configuration)
+    with contextlib.suppress(KeyboardInterrupt):
+        instance.run()
+    if not instance.started:
+        # It could not start, and has said why.
+        sys.exit(3)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import logging
 import typing as t
 
 from fastapi import APIRouter, Header, Path, Query, Request
-from multimaster_failover import SwitchRefused, Unavailable
+from multimaster_failover import SwitchRefused, Unavailable, UnknownNode
 
 from .models import ActiveNode, Switched
 from .replies import Refused, reply
@@ -83,22 +83,20 @@ def _allow(service: Service, authorization: str | None) -> None:
 async def _switch(request: Request, authorization: str | None, target: str | int, force: bool) -> t.Any:
     service = service_of(request)
     caller = request.client.host if request.client else "unknown"
-    try:
-        _allow(service, authorization)
-    except Refused:
-        audit = {"action": "switch", "to": target, "from": caller, "done": False}
-        log.warning("a switch without the token", extra={"audit": audit})
-        raise
     names = list(service.client.nodes)
     if isinstance(target, int):
-        if target >= len(names):
-            raise Refused(404, "There is no such node.")
-        target = names[target]
-    previous = service.client.active
+        # A node that is not there has no name; the empty one is no node's.
+        target = names[target] if target < len(names) else ""
     audit = {"action": "switch", "to": target, "from": caller, "force": force}
     try:
+        _allow(service, authorization)
+    except Refused as error:
+        log.warning("a switch without the token", extra={"audit": {**audit, "done": False, "why": error.sentence}})
+        raise
+    previous = service.client.active
+    try:
         changed = await service.client.switch_to(target, force=force, by=f"administrator@{caller}")
-    except SwitchRefused as error:
+    except (SwitchRefused, UnknownNode) as error:
         log.warning("a switch was refused", extra={"audit": {**audit, "done": False, "why": str(error)}})
         raise
     log.info("a switch was asked for", extra={"audit": {**audit, "done": True, "changed": changed}})

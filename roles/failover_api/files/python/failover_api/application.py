@@ -37,7 +37,8 @@ def build(configuration: Configuration) -> Application:
         app.include_router(module.router)
     register(app)
     _describe(app)
-    gate = Gate(app, requests=configuration.limits.requests, body_bytes=configuration.limits.body_bytes)
+    limits = configuration.limits
+    gate = Gate(app, requests=limits.requests, body_bytes=limits.body_bytes, body_seconds=limits.body_seconds)
     return Application(gate, service, metrics)
 
 

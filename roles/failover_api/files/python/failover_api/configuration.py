@@ -38,10 +38,15 @@ class Listen:
 
 @dataclass(frozen=True)
 class Limits:
-    """``requests``: handled at the same time, more are turned away; ``body_bytes``: of one request."""
+    """``requests``: handled at the same time, more are turned away; ``body_bytes``: of one request.
+
+    ``body_seconds``: until a request's body has arrived. ``stop_seconds``: for requests under way, when the service ends.
+    """
 
     requests: int
     body_bytes: int
+    body_seconds: float
+    stop_seconds: float
 
 
 @dataclass(frozen=True)
@@ -71,7 +76,12 @@ def load(path: str) -> Configuration:
             listen.text("tls_certificate_file", ""),
             listen.text("tls_key_file", ""),
         ),
-        limits=Limits(limits.whole("requests", 1000), limits.whole("body_bytes", 16384)),
+        limits=Limits(
+            limits.whole("requests", 1000),
+            limits.whole("body_bytes", 16384),
+            limits.seconds("body_seconds", 10.0),
+            limits.seconds("stop_seconds", 10.0),
+        ),
         failover=_failover(root, failover, secrets.text("database_password")),
         redis=_redis(root.section("redis"), secrets.text("redis_password", "")),
         stanzas=_texts(root, "stanzas"),

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What every request passes first: how many there are, how large they are, whether they are text."""
+"""What every request passes first: whether it is text, not too large, and there in time, and how many there are."""
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import typing as t
 import urllib.parse
 
@@ -23,23 +23,39 @@ class _TooLarge(Exception):
 
 
 class Gate:
-    """An ASGI application around the other one."""
+    """An ASGI application around the other one.
 
-    def __init__(self, app: Asgi, *, requests: int, body_bytes: int) -> None:
-        self._app, self._requests, self._body_bytes = app, requests, body_bytes
+    A request counts as under way once all of it is there: one whose body does not come takes nobody's place, and is given up
+    after ``body_seconds``.
+    """
+
+    def __init__(self, app: Asgi, *, requests: int, body_bytes: int, body_seconds: float) -> None:
+        self._app, self._requests = app, requests
+        self._body_bytes, self._body_seconds = body_bytes, body_seconds
         self.under_way = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self.under_way >= self._requests:
-            await unavailable("Too many requests are under way.", 1)(scope, receive, send)
-            return
-        problem = self._problem(scope)
+        problem, body = self._problem(scope), None
+        if problem is None:
+            try:
+                async with asyncio.timeout(self._body_seconds):
+                    body = await self._body(receive)
+            except asyncio.TimeoutError:
+                problem = failure(408, "The body did not arrive in time.", {"Connection": "close"})
+            except _TooLarge:
+                problem = self._too_large()
+            else:
+                if body is None:
+                    # The caller has gone.
+                    return
+        if problem is None and self.under_way >= self._requests:
+            problem = unavailable("Too many requests are under way.", 1)
         if problem is not None:
             await problem(scope, receive, send)
             return
         self.under_way += 1
         try:
-            await self._limited(scope, receive, send)
+            await self._app(scope, _given(body or b"", receive), send)
         finally:
             self.under_way -= 1
 
@@ -51,28 +67,31 @@ class Gate:
                 return failure(400, "The address is not UTF-8.")
         length = dict(scope["headers"]).get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._body_bytes:
-            return failure(413, f"The body may have {self._body_bytes} bytes.", {"Connection": "close"})
+            return self._too_large()
         return None
 
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        received, answered = 0, False
+    def _too_large(self) -> t.Any:
+        return failure(413, f"The body may have {self._body_bytes} bytes.", {"Connection": "close"})
 
-        async def counted() -> Message:
-            nonlocal received
+    async def _body(self, receive: Receive) -> bytes | None:
+        """All of it; None where the caller goes away meanwhile."""
+        body = b""
+        while True:
             message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._body_bytes:
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            if len(body) > self._body_bytes:
                 raise _TooLarge
-            return message
+            if not message.get("more_body"):
+                return body
 
-        async def watched(message: Message) -> None:
-            nonlocal answered
-            # Whatever the application makes of the body that it could not read, the answer is ours.
-            if received <= self._body_bytes:
-                answered = True
-                await send(message)
 
-        with contextlib.suppress(_TooLarge):
-            await self._app(scope, counted, watched)
-        if received > self._body_bytes and not answered:
-            await failure(413, f"The body may have {self._body_bytes} bytes.", {"Connection": "close"})(scope, receive, send)
+def _given(body: bytes, receive: Receive) -> Receive:
+    """The body again, and then whatever comes."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return first.pop() if first else await receive()
+
+    return receive_again

@@ -30,6 +30,8 @@ class Outcome(enum.Enum):
     SAME = "same"
     # Another row has the key
     TAKEN = "taken"
+    # Another row has the name
+    EXISTS = "exists"
 
 
 @router.post("/generos", status_code=201, response_model=GeneroStored, responses=failures(409))
@@ -72,10 +74,9 @@ async def _store(service: Service, name: str, given: int | None, idempotency_key
             key = derived_key(idempotency_key, name, turn)
         else:
             key = await service.genero_keys.take()
-        try:
-            outcome, attempt = await service.client.run(_unit(key, name), write=True)
-        except psycopg.errors.UniqueViolation:
-            outcome, attempt = await _met(service, key, name)
+        (outcome, held), attempt = await service.client.run(_unit(key, name), write=True)
+        if outcome is Outcome.EXISTS:
+            raise Refused(409, "This genre exists.", id_genero=held)
         if outcome is Outcome.SAME and given is not None and idempotency_key is None and not attempt.in_doubt:
             raise Refused(409, "This id_genero exists.", id_genero=key)
         if outcome is not Outcome.TAKEN:
@@ -85,21 +86,22 @@ async def _store(service: Service, name: str, given: int | None, idempotency_key
     raise Refused(503, "No free key was found.")
 
 
-def _unit(key: int, name: str) -> t.Callable[[t.Any, Attempt], t.Awaitable[Outcome]]:
-    async def unit(connection: t.Any, _ignored: Attempt) -> Outcome:
-        cursor = await connection.execute(INSERT, [key, name])
+def _unit(key: int, name: str) -> t.Callable[[t.Any, Attempt], t.Awaitable[tuple[Outcome, int | None]]]:
+    """What became of the row, and the key of the row that has its name."""
+
+    async def unit(connection: t.Any, _ignored: Attempt) -> tuple[Outcome, int | None]:
+        try:
+            cursor = await connection.execute(INSERT, [key, name])
+        except psycopg.errors.UniqueViolation:
+            # The name is there. It may be the row of an earlier attempt, which replication brought at this very moment.
+            cursor = await connection.execute(BY_NAME, [name])
+            row = await cursor.fetchone()
+            held = None if row is None else row[0]
+            return (Outcome.SAME if held == key else Outcome.EXISTS), held
         if await cursor.fetchone() is not None:
-            return Outcome.CREATED
+            return Outcome.CREATED, key
         cursor = await connection.execute(BY_KEY, [key])
         row = await cursor.fetchone()
-        return Outcome.SAME if row is not None and row[0] == name else Outcome.TAKEN
+        return (Outcome.SAME, key) if row is not None and row[0] == name else (Outcome.TAKEN, None)
 
     return unit
-
-
-async def _met(service: Service, key: int, name: str) -> tuple[Outcome, Attempt]:
-    """The name is there. It may be the row of an earlier attempt, which replication brought at this very moment."""
-    rows, attempt = await service.client.fetch(BY_NAME, [name])
-    if rows and rows[0][0] == key:
-        return Outcome.SAME, attempt
-    raise Refused(409, "This genre exists.", id_genero=rows[0][0] if rows else None)

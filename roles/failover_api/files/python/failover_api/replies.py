@@ -22,6 +22,7 @@ _SENTENCES = {
     401: "This needs the token of the administrators.",
     404: "There is nothing here.",
     405: "This method is not possible here.",
+    408: "The request did not arrive in time.",
     413: "The request is too large.",
     503: "The service is overloaded.",
 }

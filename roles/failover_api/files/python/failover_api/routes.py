@@ -28,8 +28,8 @@ def service_of(request: Request) -> Service:
 
 
 def failures(*statuses: int) -> dict[int | str, dict[str, t.Any]]:
-    """For the OpenAPI description; any request can be malformed, too large or come while no node can be used."""
-    return {status: {"model": Failure} for status in sorted({400, 413, 503, *statuses})}
+    """For the OpenAPI description; any request can be malformed, unfinished, too large or come while no node can be used."""
+    return {status: {"model": Failure} for status in sorted({400, 408, 413, 503, *statuses})}
 
 
 def storable(text: str, where: str) -> str:

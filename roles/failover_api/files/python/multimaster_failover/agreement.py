@@ -13,12 +13,16 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Record:
-    """``node`` has been active since ``since`` (UTC, ISO 8601), said ``by`` a client. The higher epoch is the later word."""
+    """``node`` has been active since ``since`` (UTC, ISO 8601), said ``by`` a client. The higher epoch is the later word.
+
+    ``forced``: somebody wants it used although it may lack rows.
+    """
 
     node: str
     epoch: int
     since: str
     by: str
+    forced: bool = False
 
     @property
     def rank(self) -> tuple[int, str, str]:
@@ -26,19 +30,23 @@ class Record:
         return (self.epoch, self.since, self.by)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), separators=(",", ":"))
+        values = asdict(self)
+        if not self.forced:
+            del values["forced"]
+        return json.dumps(values, separators=(",", ":"))
 
 
-def new_record(node: str, epoch: int, by: str) -> Record:
+def new_record(node: str, epoch: int, by: str, *, forced: bool = False) -> Record:
     now = datetime.datetime.now(datetime.timezone.utc)
-    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by)
+    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by, forced)
 
 
 def parse_record(text: str | bytes | None) -> Record | None:
     """None where nothing, or nothing of this form, is kept."""
     try:
         values = json.loads(text or "null")
-        return Record(str(values["node"]), int(values["epoch"]), str(values["since"]), str(values["by"]))
+        node, epoch = str(values["node"]), int(values["epoch"])
+        return Record(node, epoch, str(values["since"]), str(values["by"]), values.get("forced") is True)
     except (ValueError, KeyError, TypeError):
         return None
 

@@ -23,18 +23,24 @@ class State(enum.Enum):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A node as the choice sees it. ``behind_for``: seconds since it began to answer without being up to date."""
+    """A node as the choice sees it.
+
+    ``behind_for``: seconds since it began to answer without being up to date; ``is_read``: whether its peers that answer read
+    what it writes.
+    """
 
     name: str
     state: State
     behind_for: float = 0.0
+    is_read: bool = True
 
 
 def choose(candidates: t.Sequence[Candidate], active: str | None, stale_wait: float) -> str | None:
     """The node to use, in the order of preference of the candidates; None where there is none.
 
     The active node stays while it answers: it has all that was acknowledged. Otherwise another one that is up to date; and
-    after ``stale_wait`` seconds without any, one that lacks rows: they arrive later, and nothing written is lost.
+    after ``stale_wait`` seconds without any, one that lacks rows: they arrive later, and nothing written is lost. With no node
+    active before, one that its peers read need not wait: had it fewer rows than they, they would have said so.
     """
     by_name = {candidate.name: candidate for candidate in candidates}
     if active in by_name and by_name[active].state is not State.ASIDE:
@@ -43,6 +49,7 @@ def choose(candidates: t.Sequence[Candidate], active: str | None, stale_wait: fl
         if candidate.state is State.UP:
             return candidate.name
     for candidate in candidates:
-        if candidate.state is State.CATCHING_UP and (active is None or candidate.behind_for >= stale_wait):
+        may_begin = active is None and candidate.is_read
+        if candidate.state is State.CATCHING_UP and (may_begin or candidate.behind_for >= stale_wait):
             return candidate.name
     return None

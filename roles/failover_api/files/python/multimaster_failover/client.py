@@ -12,6 +12,7 @@ from .agreement import Agreement, Record
 from .choice import State
 from .cluster import Cluster
 from .connection import Connection
+from .ending import end
 from .events import Events
 from .execution import Attempt, Executor, Result, Unit
 from .following import Follower
@@ -61,8 +62,7 @@ class FailoverClient:
     async def stop(self) -> None:
         """End everything; what is still under way fails."""
         if self._failback:
-            self._failback.cancel()
-            await asyncio.gather(self._failback, return_exceptions=True)
+            await end([self._failback])
         if self._follower:
             await self._follower.stop()
         await self._watcher.stop()

@@ -28,6 +28,8 @@ class Cluster:
         self.active: str | None = None
         # What is agreed between the clients, as far as this one knows
         self.record: Record | None = None
+        # Of the last record that names no node of these settings: what is decided here has to outrank it.
+        self.foreign_epoch = 0
         # Called with each record that this client has decided on
         self.on_decision: t.Callable[[Record], None] = lambda record: None
         self._ids = {node.name: node.node_id for node in settings.nodes}
@@ -42,6 +44,19 @@ class Cluster:
         """The active node while it can be used."""
         node = self.nodes.get(self.active or "")
         return node if node is not None and node.state is State.UP else None
+
+    def agreed(self) -> Node | None:
+        """The node that all clients are to use, in whatever state it is here."""
+        return self.nodes.get(self.record.node) if self.record else None
+
+    def readers(self, node: Node) -> dict[str, int]:
+        """The oid of each peer's subscription to the node, as far as it is known."""
+        found = {}
+        for peer in self.nodes.values():
+            oid = peer.report.subscriptions.get(self.slot_name(node.name, peer.name)) if peer.report else None
+            if peer is not node and oid is not None:
+                found[peer.name] = oid
+        return found
 
     def slot_name(self, publisher: str, subscriber: str) -> str:
         return self.settings.slot_name.format(publisher=self._ids[publisher], subscriber=self._ids[subscriber])
@@ -58,14 +73,22 @@ class Cluster:
         self.events.add("set_aside", node.name, why)
         self.reconsider(f"{node.name}: {why}")
 
+    def refuse(self, node: Node, why: str) -> None:
+        """Set aside a node that answers, and say so also where it was aside before."""
+        if node.state is State.ASIDE and node.reason != why:
+            self.events.add("set_aside", node.name, why)
+        self.set_aside(node, why)
+
     def reconsider(self, why: str) -> None:
         """Choose again which node is active, after any change of a node's state."""
         now = asyncio.get_running_loop().time()
-        agreed = self.record.node if self.record else None
-        if agreed in self.nodes and self.nodes[agreed].state is State.UP and agreed != self.active:
-            self._activate(agreed, "followed", "agreed between the clients")
+        agreed = self.agreed()
+        if agreed is not None and agreed.name != self.active and self._may_follow(agreed):
+            if agreed.state is State.CATCHING_UP:
+                self.mark_up(agreed, "forced")
+            self._activate(agreed.name, "followed", "agreed between the clients")
             return
-        candidates = [node.candidate(now) for node in self.nodes.values()]
+        candidates = [node.candidate(now, is_read=self._is_read(node)) for node in self.nodes.values()]
         name = choose(candidates, self.active, self.settings.stale_wait)
         if name is None:
             return
@@ -84,22 +107,40 @@ class Cluster:
         node.catch_up = None
         self.events.add("up", node.name, why)
 
-    def decide(self, name: str) -> None:
+    def says(self, name: str, *, forced: bool = False) -> bool:
+        """Whether this is the latest word already."""
+        record = self.record
+        if record is None or record.node != name or record.epoch <= self.foreign_epoch:
+            return False
+        return record.forced or not forced
+
+    def decide(self, name: str, *, forced: bool = False) -> None:
         """This client's word on which node is active, for all of them."""
-        if self.record is not None and self.record.node == name:
+        if self.says(name, forced=forced):
             return
-        self.record = new_record(name, (self.record.epoch if self.record else 0) + 1, self.name)
+        epoch = max(self.record.epoch if self.record else 0, self.foreign_epoch) + 1
+        self.record = new_record(name, epoch, self.name, forced=forced)
         self.on_decision(self.record)
 
-    def switch(self, name: str, by: str) -> None:
+    def switch(self, name: str, by: str, *, forced: bool = False) -> None:
         """Make it active on purpose."""
         self._activate(name, "switch", "on request", by)
-        self.decide(name)
+        self.decide(name, forced=forced)
 
     def adopt(self, record: Record) -> None:
-        """Take over what others agreed on; followed as soon as that node can be used from here."""
+        """Take over what others agreed on; followed as soon as that node can be used here, and if forced, once it answers."""
         self.record = record
         self.reconsider("agreed between the clients")
+
+    def _is_read(self, node: Node) -> bool:
+        slots = node.fresh.slots if node.fresh else {}
+        peers = [peer for peer in self.nodes.values() if peer is not node and peer.state is not State.ASIDE]
+        found = [slots.get(self.slot_name(node.name, peer.name)) for peer in peers]
+        return all(slot is not None and slot.active for slot in found)
+
+    def _may_follow(self, node: Node) -> bool:
+        forced = self.record is not None and self.record.forced
+        return node.state is State.UP or (forced and node.state is State.CATCHING_UP)
 
     def _activate(self, name: str, kind: str, why: str, by: str = "") -> None:
         previous, self.active = self.active, name

@@ -12,6 +12,7 @@ import logging
 from .agreement import Agreement, Record
 from .choice import State
 from .cluster import Cluster
+from .ending import end
 
 log = logging.getLogger("multimaster_failover")
 
@@ -31,6 +32,8 @@ class Follower:
         self._task: asyncio.Task[None] | None = None
         self._objected = float("-inf")
         self._apart_since: float | None = None
+        self._foreign: Record | None = None
+        self._overruled = float("-inf")
         cluster.on_decision = lambda record: self._woken.set()
 
     async def start(self) -> None:
@@ -38,12 +41,13 @@ class Follower:
         record, _ignored = await self._agreement.read()
         if record is not None and record.node in self._cluster.nodes:
             self._cluster.record = record
+        elif record is not None:
+            self._overrule(record)
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await end([self._task])
         await self._agreement.close()
 
     async def _run(self) -> None:
@@ -63,13 +67,30 @@ class Follower:
             self._told = mine
         record, everywhere = await self._agreement.read()
         mine = self._cluster.record
-        if record is not None and record.node in self._cluster.nodes and (mine is None or record.rank > mine.rank):
-            self._told = record
-            self._cluster.adopt(record)
+        if record is not None and (mine is None or record.rank > mine.rank):
+            if record.node in self._cluster.nodes:
+                self._told = record
+                self._cluster.adopt(record)
+            else:
+                self._overrule(record)
         elif mine is not None and not (everywhere and record == mine):
             # A server that lost its memory, or was away when it was told.
             await self._agreement.propose(mine)
         self._object()
+
+    def _overrule(self, record: Record) -> None:
+        """A record that names no node of these settings: a node was renamed or removed. Nobody could follow it, so decide anew.
+
+        Seldom: clients with the old settings and with the new ones would overrule each other for ever.
+        """
+        cluster, now = self._cluster, asyncio.get_running_loop().time()
+        if record != self._foreign:
+            self._foreign = record
+            log.warning("the shared record names a node that is not configured here, said by %.100r: deciding anew", record.by)
+        cluster.foreign_epoch = max(cluster.foreign_epoch, record.epoch)
+        if cluster.active is not None and now - self._overruled >= _QUARREL:
+            self._overruled = now
+            cluster.decide(cluster.active)
 
     def _object(self) -> None:
         cluster, now = self._cluster, asyncio.get_running_loop().time()

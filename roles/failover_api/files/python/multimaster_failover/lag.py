@@ -50,7 +50,9 @@ def lag(publisher: Report | None, slot_name: str, trail: Trail, now: float) -> L
     slot: Slot | None = publisher.slots.get(slot_name)
     if slot is None:
         return Lag(None, problem=f"there is no slot {slot_name}")
-    size = max(0, publisher.position - slot.confirmed)
+    if slot.confirmed > publisher.position:
+        return Lag(None, problem="the subscriber has more of the publisher than that has itself")
+    size = publisher.position - slot.confirmed
     seconds = trail.age(slot.confirmed, now)
     if slot.lost:
         return Lag(size, seconds, f"slot {slot_name} is lost")

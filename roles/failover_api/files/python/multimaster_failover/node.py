@@ -12,6 +12,7 @@ from .catching_up import CatchUp
 from .choice import Candidate, State
 from .connection import Connection, Deadline, connect, conninfo, discard
 from .lag import Trail
+from .past import Past
 from .pool import Pool
 from .probe import Probe, Report
 from .settings import NodeSettings, Settings
@@ -44,6 +45,7 @@ class Node:
         self.pool = Pool(opener, settings.pool_min, settings.pool_max)
         self.probe = Probe(text, settings.connect_timeout)
         self.trail = Trail()
+        self.past = Past()
         self.state = State.ASIDE
         self.reason = "not asked yet"
         self.since = time.time()
@@ -62,9 +64,9 @@ class Node:
             self.since = time.time()
         self.state, self.reason = state, reason
 
-    def candidate(self, now: float) -> Candidate:
+    def candidate(self, now: float, *, is_read: bool) -> Candidate:
         behind = now - self.behind_since if self.state is State.CATCHING_UP else 0.0
-        return Candidate(self.name, self.state, behind)
+        return Candidate(self.name, self.state, behind, is_read)
 
     async def works(self, connection: Connection, timeout: float) -> bool:
         """Whether an idle connection still answers."""

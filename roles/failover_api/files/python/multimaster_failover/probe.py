@@ -14,14 +14,21 @@ import psycopg
 from .connection import Connection, Deadline, connect, discard
 
 # Open to every role: no privilege is needed for any of it.
+# The slots are read before the position: whatever a subscriber has confirmed by then is in the WAL that the position ends.
 _QUERY = """
 SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only') = 'on',
        CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() - '0/0' END::text,
-       (SELECT pg_catalog.json_object_agg(s.slot_name, pg_catalog.json_build_array(
-                   (s.confirmed_flush_lsn - '0/0')::text, s.active, s.wal_status))
-        FROM pg_catalog.pg_replication_slots AS s
-        WHERE s.slot_type = 'logical' AND s.database = pg_catalog.current_database())
+       published.slots,
+       (SELECT pg_catalog.json_object_agg(s.subslotname, s.oid::pg_catalog.int8)
+        FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
+        WHERE s.subslotname IS NOT NULL AND d.datname = pg_catalog.current_database())
+FROM (SELECT pg_catalog.json_object_agg(s.slot_name, pg_catalog.json_build_array(
+                 (s.confirmed_flush_lsn - '0/0')::text, s.active, s.wal_status)) AS slots
+      FROM pg_catalog.pg_replication_slots AS s
+      WHERE s.slot_type = 'logical' AND s.database = pg_catalog.current_database()) AS published
 """
+# Asked once for each connection: a server does not change it, and reads a file for it.
+_IDENTITY = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
 
 
 @dataclass(frozen=True)
@@ -35,26 +42,31 @@ class Slot:
 
 @dataclass(frozen=True)
 class Report:
-    """A node's answer: its position in the WAL in bytes, and the slots of its subscribers."""
+    """A node's answer: its position in the WAL in bytes, the slots of its subscribers, and its own subscriptions.
+
+    ``subscriptions``: the oid of each by the name of its slot. ``system_id`` is the server's system identifier.
+    """
 
     started: float
     finished: float
     read_only: bool
     position: int
     slots: t.Mapping[str, Slot] = field(default_factory=dict)
+    subscriptions: t.Mapping[str, int] = field(default_factory=dict)
+    system_id: str = ""
 
     @property
     def seconds(self) -> float:
         return self.finished - self.started
 
 
-def read_report(row: t.Sequence[t.Any], started: float, finished: float) -> Report:
-    read_only, position, slots = row
+def read_report(row: t.Sequence[t.Any], started: float, finished: float, system_id: str = "") -> Report:
+    read_only, position, slots, subscriptions = row
     found = {
         name: Slot(int(confirmed or 0), bool(active), status == "lost")
         for name, (confirmed, active, status) in (slots or {}).items()
     }
-    return Report(started, finished, bool(read_only), int(position or 0), found)
+    return Report(started, finished, bool(read_only), int(position or 0), found, subscriptions or {}, system_id)
 
 
 class Probe:
@@ -64,6 +76,7 @@ class Probe:
         self._conninfo = conninfo
         self._connect_timeout = connect_timeout
         self._connection: Connection | None = None
+        self._system_id = ""
 
     async def ask(self, timeout: float) -> Report:
         """The node's answer within ``timeout``.
@@ -88,15 +101,20 @@ class Probe:
         loop = asyncio.get_running_loop()
         if self._connection is None:
             self._connection = await connect(self._conninfo, self._connect_timeout)
+            (self._system_id,) = await self._row(self._connection, _IDENTITY, timeout)
         started = loop.time()
-        with Deadline(self._connection, timeout) as deadline:
+        row = await self._row(self._connection, _QUERY, timeout)
+        return read_report(row, started, loop.time(), self._system_id)
+
+    async def _row(self, connection: Connection, query: str, timeout: float) -> t.Sequence[t.Any]:
+        with Deadline(connection, timeout) as deadline:
             try:
-                cursor = await self._connection.execute(_QUERY)
+                cursor = await connection.execute(query)
                 row = await cursor.fetchone()
             except BaseException:
                 self.close()
                 if deadline.expired:
                     raise TimeoutError from None
                 raise
-        assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-        return read_report(row, started, loop.time())
+        assert row is not None  # noqa: S101 - both queries have one row
+        return row

@@ -25,7 +25,7 @@ class Switcher:
         self._lock = asyncio.Lock()
 
     async def switch_to(self, name: str, *, force: bool = False, by: str = "") -> bool:
-        """Make the node active; False where it is already.
+        """Make the node active; False where it is already, here and for all clients.
 
         Waits until the target has what the active node has written so far, holds new writes back while those in flight end (for
         ``switch_pause`` at most), and then changes. Raises SwitchRefused where the target lacks rows, unless ``force`` is set, or
@@ -33,16 +33,23 @@ class Switcher:
         """
         target = self._cluster.node(name)
         async with self._lock:
-            if self._cluster.active == name and target.state is State.UP:
+            if self._cluster.active == name and target.state is State.UP and self._cluster.says(name, forced=force):
                 return False
-            source = self._cluster.current()
+            source = self._source(target)
             try:
                 await self._check(source, target, force)
             except SwitchRefused as refusal:
                 self._cluster.events.add("refused", name, str(refusal), by)
                 raise
-            await self._change(source, target, by)
+            await self._change(source, target, by, forced=force)
             return True
+
+    def _source(self, target: Node) -> Node | None:
+        """The node that writes go to so far. Where this client uses the target alone, it is the one that the others use."""
+        source = self._cluster.current()
+        if source is target:
+            source = self._cluster.agreed()
+        return source if source is not target and source is not None and source.state is not State.ASIDE else None
 
     async def _check(self, source: Node | None, target: Node, force: bool) -> None:
         if target.state is State.ASIDE:
@@ -79,7 +86,7 @@ class Switcher:
                 return lag(report, slot_name, source.trail, loop.time())
             await asyncio.sleep(0.02)
 
-    async def _change(self, source: Node | None, target: Node, by: str) -> None:
+    async def _change(self, source: Node | None, target: Node, by: str, *, forced: bool) -> None:
         loop = asyncio.get_running_loop()
         self._executor.gate.clear()
         try:
@@ -90,7 +97,7 @@ class Switcher:
                 raise SwitchRefused(f"{target.name} cannot be used: {target.reason}")
             if target.state is State.CATCHING_UP:
                 self._cluster.mark_up(target, "forced")
-            self._cluster.switch(target.name, by)
+            self._cluster.switch(target.name, by, forced=forced)
         finally:
             self._executor.gate.set()
         # The rest of what was in flight ends where it began.

@@ -14,6 +14,7 @@ from .catching_up import CatchUp
 from .choice import State
 from .classify import reason
 from .cluster import Cluster
+from .ending import end
 from .node import Node
 from .probe import Report
 
@@ -42,9 +43,7 @@ class Watcher:
     async def stop(self) -> None:
         for node in self._cluster.nodes.values():
             node.pool.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
         for node in self._cluster.nodes.values():
             node.probe.close()
 
@@ -99,6 +98,10 @@ class Watcher:
         node.trail.add(report.finished, report.position)
         if report.read_only:
             self._cluster.set_aside(node, "it takes no writes")
+            return
+        copied = node.past.judge(report, self._cluster.readers(node))
+        if copied:
+            self._cluster.refuse(node, copied)
             return
         if node.state is State.ASIDE:
             try:
