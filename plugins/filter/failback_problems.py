@@ -11,9 +11,14 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
     applied_positions,
     failback_problems,
+    failback_unproven,
 )
 
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"applied_positions": applied_positions, "failback_problems": failback_problems}
+        return {
+            "applied_positions": applied_positions,
+            "failback_problems": failback_problems,
+            "failback_unproven": failback_unproven,
+        }

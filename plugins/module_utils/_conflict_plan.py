@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_read import Shared, State, Table
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_selection import Selection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_selection import Selection, parents_first
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_sql import (
     BASE,
     COLUMN_COMMENTS,
@@ -22,6 +22,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     HISTORY_COLUMNS,
     INSERT_TRIGGER,
     SCHEMA,
+    TRUNCATE_TRIGGER,
     VERSION,
     VIEWS,
     Settings,
@@ -72,7 +73,7 @@ def make_plan(selection: Selection, policy: str, settings: Settings | None, stat
             plan.first = _shared_statements(settings, state.shared, plan.differences)
         plan.changes = [change for change in (_give(table, state.shared) for table in wanted) if change.commands]
         plan.warnings += _warnings(wanted, selection)
-    plan.changes += [_take(table, state.shared) for table in unwanted]
+    plan.changes += [_take(table, state.shared) for table in parents_first(unwanted)]
     _describe_tables(plan)
     plan.last = _cleanup(state, wanted, unwanted, plan.differences)
     plan.statements = [*plan.first, *(change.statement for change in plan.changes), *plan.last]
@@ -118,6 +119,18 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
             ),
             compose("ALTER TABLE {} ENABLE REPLICA TRIGGER {}", (SCHEMA, HISTORY), GUARD_TRIGGER),
         ]
+    truncate = {None: "absent", "A": "always enabled"}.get(shared.truncate_guard, "not always enabled")
+    if differences.add(f"trigger {TRUNCATE_TRIGGER} on {SCHEMA}.{HISTORY}", "always enabled", truncate):
+        commands += [
+            compose("DROP TRIGGER IF EXISTS {} ON {}", TRUNCATE_TRIGGER, (SCHEMA, HISTORY)),
+            compose(
+                "CREATE TRIGGER {} BEFORE TRUNCATE ON {} FOR EACH STATEMENT EXECUTE FUNCTION {}()",
+                TRUNCATE_TRIGGER,
+                (SCHEMA, HISTORY),
+                (SCHEMA, "guard"),
+            ),
+            compose("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", (SCHEMA, HISTORY), TRUNCATE_TRIGGER),
+        ]
     owners = sorted(set(shared.owners)) if HISTORY in shared.relations and len(shared.owners) == 2 else ["absent"]
     if settings.history_owner and differences.add("history_owner", settings.history_owner, ", ".join(owners)):
         commands += give_history(settings.history_owner)
@@ -138,7 +151,7 @@ def _history_state(shared: Shared) -> str:
 
 
 def _without_history(shared: Shared) -> Shared:
-    return Shared(shared.schema, shared.usable, shared.functions, {}, (), None, shared.known_schemas)
+    return Shared(shared.schema, shared.usable, shared.functions, known_schemas=shared.known_schemas)
 
 
 def _guard_state(shared: Shared) -> str:
@@ -232,7 +245,9 @@ def _take(table: Table, shared: Shared) -> TableChange:
         compose("DROP TRIGGER {} ON {}", trigger.name, name) for trigger in table.triggers.values() if trigger.function
     ]
     if table.has_our_columns:
-        dropped = sql.SQL(", ").join(compose("DROP COLUMN {}", column) for column in sorted(table.own_columns))
+        # What it has from a parent has gone with the parent's.
+        drop = "DROP COLUMN IF EXISTS {}" if table.parents else "DROP COLUMN {}"
+        dropped = sql.SQL(", ").join(compose(drop, column) for column in sorted(table.own_columns))
         commands.append(compose("ALTER TABLE {} {}", name, dropped))
     suffix = table.shape.suffix
     commands += [

@@ -56,6 +56,12 @@ WITH published AS (
 SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence,
        c.relnatts AS column_numbers, c.reloftype <> 0 AS is_typed,
        CASE WHEN c.relispartition THEN pg_partition_root(c.oid)::oid END AS root,
+       (SELECT json_agg(json_build_array(pn.nspname, p.relname) ORDER BY i.inhseqno) FROM pg_inherits i
+        JOIN pg_class p ON p.oid = i.inhparent JOIN pg_namespace pn ON pn.oid = p.relnamespace
+        WHERE i.inhrelid = c.oid AND NOT c.relispartition) AS parents,
+       (SELECT json_agg(json_build_array(hn.nspname, h.relname) ORDER BY hn.nspname, h.relname) FROM pg_inherits i
+        JOIN pg_class h ON h.oid = i.inhrelid JOIN pg_namespace hn ON hn.oid = h.relnamespace
+        WHERE i.inhparent = c.oid AND c.relkind <> 'p') AS children,
        c.oid IN (SELECT oid FROM wanted) AS is_named,
        d.is_published,
        (SELECT min(u.pubname) FROM pg_publication_rel r JOIN pg_publication u ON u.oid = r.prpubid
@@ -131,6 +137,9 @@ SELECT n.oid IS NOT NULL AS schema,
        (SELECT g.tgenabled FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
         WHERE g.tgrelid = to_regclass(%(history)s) AND g.tgname = 'multimaster_guard' AND g.tgtype = 31
           AND f.proname = 'guard' AND f.pronamespace = n.oid) AS guard,
+       (SELECT g.tgenabled FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
+        WHERE g.tgrelid = to_regclass(%(history)s) AND g.tgname = 'multimaster_guard_truncate' AND g.tgtype = 34
+          AND f.proname = 'guard' AND f.pronamespace = n.oid) AS truncate_guard,
        ARRAY(SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c WHERE c.oid = to_regclass(%(history)s)
              UNION ALL
              SELECT pg_get_userbyid(f.proowner) FROM pg_proc f
@@ -175,6 +184,9 @@ class Table:
     column_numbers: int = 1
     is_typed: bool = False
     root: int | None = None
+    # By INHERITS, and not as partitions.
+    parents: tuple[tuple[str, str], ...] = ()
+    children: tuple[tuple[str, str], ...] = ()
     is_named: bool = False
     is_published: bool = True
     column_list_of: str | None = None
@@ -241,6 +253,7 @@ class Shared:
     relations: t.Mapping[str, str] = field(default_factory=dict)
     history_columns: tuple[str, ...] = ()
     guard: str | None = None
+    truncate_guard: str | None = None
     known_schemas: frozenset[str] = frozenset()
     # Of the history and of the function that writes to it.
     owners: tuple[str, ...] = ()
@@ -274,6 +287,8 @@ def _table(row: dict[str, t.Any]) -> Table:
         **{
             **row,
             "key": tuple(KeyColumn(*column) for column in row["key"] or ()),
+            "parents": tuple((schema, name) for schema, name in row["parents"] or ()),
+            "children": tuple((schema, name) for schema, name in row["children"] or ()),
             "columns": tuple(row["columns"] or ()),
             "generated": tuple(row["generated"] or ()),
             "own_columns": {name: OwnColumn(*column) for name, column in (row["own_columns"] or {}).items()},
@@ -301,6 +316,7 @@ def _shared(row: dict[str, t.Any]) -> Shared:
         row["relations"] or {},
         tuple(row["history_columns"] or ()),
         row["guard"],
+        row["truncate_guard"],
         frozenset(row["schemas"] or ()),
         tuple(row["owners"]),
         tuple(row["readers"]),

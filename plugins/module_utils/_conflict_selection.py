@@ -73,16 +73,20 @@ class Selection:
             if policy == "last_update_wins":
                 _refuse([(table, reason_against(table, state)) for table in named])
                 return named, []
-            _refuse([(table, _reason_against_removal(table, state)) for table in named])
-            return [], [table for table in named if table.is_governed]
+            unwanted = [table for table in named if table.is_governed]
+            reasons = [_reason_against_removal(table, state) or _keeps_columns(table, unwanted, by_name) for table in named]
+            _refuse(list(zip(named, reasons)))
+            return [], unwanted
         excluded = {tuple(name) for name in self.exclude}
         in_scope = [table for table in self._units(state) if self.schemas is None or table.schema in self.schemas]
         governed = [table for table in in_scope if table.is_governed]
         if policy == "error":
-            return [], [table for table in governed if table.qualified not in excluded]
+            unwanted = [table for table in governed if table.qualified not in excluded]
+            _refuse([(table, _keeps_columns(table, unwanted, by_name)) for table in unwanted])
+            return [], unwanted
         wanted = [table for table in in_scope if table.is_published and table.qualified not in excluded]
-        reasons = [(table, reason_against(table, state)) for table in wanted]
-        _refuse(reasons, "Tables that are to stay without it go into exclude.")
+        hint = "Tables that are to stay without it go into exclude."
+        _refuse([(table, reason_against(table, state)) for table in wanted], hint)
         return wanted, [table for table in governed if table.qualified in excluded]
 
     def _units(self, state: State) -> t.Iterator[Table]:
@@ -123,6 +127,13 @@ def reason_against(table: Table, state: State) -> str | None:
         return reason
     if not table.is_published:
         return "is in no publication of this database, so nothing of it is replicated"
+    if table.parents:
+        return (
+            f"inherits from {_shown(table.parents)}: its rows are read and changed through that table as well, "
+            "which does not know their versions"
+        )
+    if table.children:
+        return f"is inherited by {_shown(table.children)}: the columns of its rows' versions would be those of that table, too"
     if not table.key:
         return "has no key: a row is known on the other nodes by its primary key or by the unique index of its replica identity"
     if not table.key_is_immediate:
@@ -154,6 +165,27 @@ def _reason_against_removal(table: Table, state: State) -> str | None:
     if root is not None and root.key:
         return f"is a partition of {root.shown}: set the policy there"
     return None
+
+
+def _keeps_columns(table: Table, unwanted: t.Sequence[Table], by_name: t.Mapping[tuple[str, str], Table]) -> str | None:
+    """Why the policy cannot be removed from a table alone: its columns are a parent's, which keeps them."""
+    taken = {each.qualified for each in unwanted}
+    kept = [parent for parent in table.parents if parent not in taken and parent in by_name and by_name[parent].is_governed]
+    return f"has its columns from {_shown(kept)}: remove the policy there as well" if kept and table.has_our_columns else None
+
+
+def parents_first(tables: t.Sequence[Table]) -> list[Table]:
+    """In the order in which columns that are inherited can be dropped."""
+    left, ordered = list(tables), []
+    while left:
+        waiting = {table.qualified for table in left}
+        ordered += [table for table in left if not waiting & set(table.parents)]
+        left = [table for table in left if waiting & set(table.parents)]
+    return ordered
+
+
+def _shown(names: t.Iterable[tuple[str, str]]) -> str:
+    return ", ".join(shown(*name) for name in names)
 
 
 def _refuse(reasons: t.Sequence[tuple[Table, str | None]], hint: str = "") -> None:

@@ -33,6 +33,7 @@ UPDATE_TRIGGER = "00_multimaster_update"
 DELETE_TRIGGER = "00_multimaster_delete"
 STAMP_TRIGGER = "zz_multimaster_stamp"
 GUARD_TRIGGER = "multimaster_guard"
+TRUNCATE_TRIGGER = "multimaster_guard_truncate"
 
 COLUMN_COMMENTS = {
     VERSION: "multimaster.postgresql: version of the row (microseconds * 1024 + node id)",
@@ -78,6 +79,17 @@ BEGIN
 END
 """
 
+# The text of a value depends on settings of the session, and those of apply workers are their servers'. Rows are compared
+# by it where neither has a version, and all nodes have to choose the same one.
+_TEXT_FORMS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "lc_monetary": "C",
+}
+
 _ROW_AS_JSON = """
 BEGIN
     RETURN pg_catalog.to_jsonb($1);
@@ -112,9 +124,18 @@ BEGIN
 END
 """
 
-# The history is each node's own. With FOR ALL TABLES it is published: nothing that arrives gets in.
+# The history is each node's own. With FOR ALL TABLES it is published: nothing that arrives gets in. A TRUNCATE that arrives
+# cannot be kept out: a trigger of a statement has no say in whether it is done, and an error would stop the apply worker for
+# ever. So it is refused where it is made.
 _GUARD = """
 BEGIN
+    IF tg_op = 'TRUNCATE' THEN
+        IF NOT EXISTS (SELECT FROM pg_catalog.pg_stat_get_subscription(NULL) w WHERE w.pid = pg_catalog.pg_backend_pid()) THEN
+            RAISE EXCEPTION 'TRUNCATE of multimaster.conflict would empty the histories of all nodes'
+                USING HINT = 'DELETE its rows instead: that is not replicated.';
+        END IF;
+        RETURN NULL;
+    END IF;
     IF pg_catalog.pg_trigger_depth() > 1 THEN
         RETURN coalesce(new, old);
     END IF;
@@ -187,6 +208,7 @@ class Function:
     language: str = "plpgsql"
     volatility: str = "v"
     definer: bool = False
+    settings: tuple[tuple[str, str], ...] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -195,20 +217,24 @@ class Function:
     @property
     def properties(self) -> tuple[t.Any, ...]:
         """What the catalogue says of it."""
-        config = ("search_path=pg_catalog, pg_temp",) if self.definer else ()
+        path = [("search_path", "pg_catalog, pg_temp")] if self.definer else []
+        config = tuple(f"{name}={value}" for name, value in (*path, *self.settings))
         return (self.digest, self.language, self.volatility, self.definer, config)
 
     @property
     def create(self) -> sql.Composed:
         return compose(
             "CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS {returns} "
-            "LANGUAGE {language} {volatility}{definer} AS {body}",
+            "LANGUAGE {language} {volatility}{definer}{settings} AS {body}",
             name=(SCHEMA, self.name),
             arguments=sql.SQL(self.arguments),
             returns=sql.SQL(self.returns),
             language=sql.SQL(self.language),
             volatility=sql.SQL({"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}[self.volatility]),
             definer=sql.SQL(" SECURITY DEFINER SET search_path = pg_catalog, pg_temp" if self.definer else ""),
+            settings=sql.SQL("").join(
+                sql.SQL(" SET {} = {}").format(sql.SQL(name), sql.Literal(value)) for name, value in self.settings
+            ),
             body=sql.Literal(self.body),
         )
 
@@ -230,7 +256,7 @@ def shared_functions(settings: Settings) -> list[Function]:
         Function("node_id", f"SELECT {settings.node_id}", "", "integer", "sql", "i"),
         Function("history_kept", f"SELECT '{settings.history_days} days'::pg_catalog.interval", "", "interval", "sql", "i"),
         Function("new_version", new_version, "bigint", "bigint", "sql"),
-        Function("row_as_json", _ROW_AS_JSON, "record", "jsonb"),
+        Function("row_as_json", _ROW_AS_JSON, "record", "jsonb", settings=tuple(_TEXT_FORMS.items())),
         Function(
             "record_conflict",
             _RECORD.format(**values),

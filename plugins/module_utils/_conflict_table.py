@@ -56,7 +56,7 @@ _LOOK_AHEAD = """
         ELSIF seen = '..' OR {beyond} AND seen <> pg_catalog.pg_current_snapshot()::text THEN
             seen := pg_catalog.set_config('{snapshot}', pg_catalog.pg_current_snapshot()::text, true);
             seen := pg_catalog.set_config('{above}',
-                (SELECT l.{column}::text FROM {table} l ORDER BY l.{column} DESC LIMIT 1), true);
+                (SELECT l.{column}::text FROM {only} l ORDER BY l.{column} DESC LIMIT 1), true);
         END IF;
     END IF;"""
 
@@ -76,7 +76,7 @@ BEGIN{fast}
         mine {table}%ROWTYPE;
     BEGIN
         FOR attempt IN 1 .. 100 LOOP
-            SELECT * INTO mine FROM {table} l WHERE {same_key} FOR UPDATE;
+            SELECT * INTO mine FROM {only} l WHERE {same_key} FOR UPDATE;
             EXIT WHEN FOUND;
             {nested_insert};
             IF FOUND THEN
@@ -95,7 +95,7 @@ BEGIN{fast}
         IF {new_wins} THEN
             PERFORM multimaster.record_conflict(tg_relid, {keys}, {hidden}, 'insert_insert', 'remote',
                 {mine_json}, {new_json}, mine._mm_version, new._mm_version);
-            DELETE FROM {table} l WHERE {same_key};
+            DELETE FROM {only} l WHERE {same_key};
             RETURN new;
         END IF;
         PERFORM multimaster.record_conflict(tg_relid, {keys}, {hidden}, 'insert_insert', 'local',
@@ -144,19 +144,19 @@ BEGIN
     DECLARE
         mine {table}%ROWTYPE;
     BEGIN
-        SELECT * INTO mine FROM {table} l WHERE {same_key} FOR UPDATE;
+        SELECT * INTO mine FROM {only} l WHERE {same_key} FOR UPDATE;
         IF NOT FOUND THEN
             RETURN new;
         END IF;
         IF coalesce(new._mm_version, 0) > coalesce(mine._mm_version, 0) THEN
             PERFORM multimaster.record_conflict(tg_relid, {keys}, {hidden}, 'update_key', 'remote',
                 {mine_json}, {new_json}, mine._mm_version, new._mm_version);
-            DELETE FROM {table} l WHERE {same_key};
+            DELETE FROM {only} l WHERE {same_key};
             RETURN new;
         END IF;
         PERFORM multimaster.record_conflict(tg_relid, {keys}, {hidden}, 'update_key', 'local',
             {mine_json}, {new_json}, mine._mm_version, new._mm_version);
-        DELETE FROM {table} l WHERE {same_old_key};
+        DELETE FROM {only} l WHERE {same_old_key};
         RETURN NULL;
     END;
 END
@@ -294,6 +294,8 @@ class Shape:
         table = f"{quoted(self.schema)}.{quoted(self.name)}"
         values: dict[str, t.Any] = {
             "table": table,
+            # Another table could inherit from it later, and its rows are not this one's.
+            "only": table if self.partitioned else f"ONLY {table}",
             "lock": self.lock,
             "keys": _texts(column.name for column in self.key),
             "hidden": _texts(["_mm_version", "_mm_base", *self.generated]),

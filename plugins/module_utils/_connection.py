@@ -31,6 +31,16 @@ _QUIET = {
     "pgaudit.log": "none",
 }
 
+# How values are written as text: the same on every node, whatever its server, database and role have set.
+_TEXT_FORMS = {
+    "TimeZone": "UTC",
+    "DateStyle": "ISO,MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "extra_float_digits": "1",
+    "lc_monetary": "C",
+}
+
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
 
 # Parameter names are those of community.postgresql, so that module_defaults serve both.
@@ -113,7 +123,8 @@ class Connection:
         self._expected: list[str] = []
         self._secrets = [parameters[key] for key in ("password", "sslpassword") if parameters.get(key)]
         # An empty search_path: nothing that users create can take the place of a system object.
-        options = " ".join(filter(None, ["-c search_path=", parameters.get("options")]))
+        forms = [f"-c {name}={value}" for name, value in _TEXT_FORMS.items()]
+        options = " ".join(filter(None, ["-c search_path=", *forms, parameters.get("options")]))
         # UTF8 holds every name and value, whatever the database's own encoding is.
         defaults = {"application_name": "multimaster", "client_encoding": "UTF8"}
         arguments: dict[str, t.Any] = {**defaults, **parameters, "options": options}

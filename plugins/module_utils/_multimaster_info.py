@@ -143,6 +143,7 @@ def _subscription(
         "conninfo": None if row["conninfo"] is None else _conninfo.without_secrets(_conninfo.parse(row["conninfo"])),
         "publisher": publisher._asdict() if publisher else None,
         "applied_lsn": position,
+        "synced_lsn": counts.get("synced_lsn"),
         "lag_bytes": lag_bytes,
         "lag_seconds": 0.0 if lag_bytes == 0 else apply["last_message_sent_seconds"] if apply and lag_bytes else None,
         "worker_running": apply is not None,

@@ -121,7 +121,8 @@ SELECT sr.srsubid::bigint AS subscription, c.oid::bigint AS oid, n.nspname AS sc
 
 # Comments on subscriptions are kept by database, other than the subscriptions.
 _COUNTS = """
-SELECT srsubid::bigint AS subscription, count(*)::int AS tables, obj_description(srsubid, 'pg_subscription') AS comment
+SELECT srsubid::bigint AS subscription, count(*)::int AS tables, max(srsublsn)::text AS synced_lsn,
+       obj_description(srsubid, 'pg_subscription') AS comment
   FROM pg_subscription_rel
  GROUP BY srsubid
 """

@@ -138,6 +138,11 @@ subscriptions:
       returned: success
       sample: {system_identifier: '7711583083339973795', timeline: 1}
     applied_lsn: {description: How far the peer's WAL is applied., type: str, returned: success, sample: 16/B374D848}
+    synced_lsn:
+      description: Up to where in the peer's WAL its tables were copied when the subscription began. Null where nothing was.
+      type: str
+      returned: success
+      sample: 16/B1000028
     lag_bytes: {description: Bytes received and not applied yet., type: int, returned: success, sample: 0}
     lag_seconds: {description: Age of the oldest change that is not applied yet., type: float, returned: success, sample: 0.0}
     worker_running: {description: Whether its apply worker runs., type: bool, returned: success, sample: true}

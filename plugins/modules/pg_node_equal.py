@@ -15,6 +15,7 @@ description:
     of every published table, by their number and a hash over all of them. Changes nothing.
   - A table that is written to differs for as long as a change is on its way. It is read again, on both nodes at the same
     moment, until it is equal once.
+  - Of tables that stay different it tells rows that one node lacks from those that are on their way.
 extends_documentation_fragment:
   - multimaster.postgresql.attributes.info
   - multimaster.postgresql.connection
@@ -45,6 +46,14 @@ options:
     description: For how long tables that differ are read again.
     type: float
     default: 15
+  mark_file:
+    description:
+      - A file that says who is at work. While the task works, its time of change is kept fresh, as long as it holds O(mark_text).
+    type: path
+  mark_text:
+    description: What O(mark_file) holds as long as it is the caller's.
+    type: str
+    default: ''
 seealso:
   - module: multimaster.postgresql.pg_multimaster_info
 author:
@@ -73,7 +82,9 @@ left_bytes:
   type: int
   sample: 0
 stalled:
-  description: Whether one of the two nodes confirmed nothing of it while the task waited.
+  description:
+    - Whether one of the two nodes got nothing of it while the task waited. A large transaction is confirmed at its end, but a
+      node that receives and applies it gets on.
   returned: success
   type: bool
   sample: false
@@ -93,13 +104,21 @@ rows:
   type: int
   sample: 351000
 differing:
-  description: The tables that differ, with the number of their rows on both nodes.
+  description:
+    - The tables that differ, with the number of their rows on both nodes.
+    - RV(differing[].missing_here) and RV(differing[].missing_there) count rows that this node or the peer lacks, though the other
+      one has had them, as they are, since before both caught up. A row that is older on one node than on the other counts in
+      both. Zero means that the differences come and go with what is written, null that the nodes did not catch up again in
+      O(catch_up_seconds). Of a table that differs a lot, not all rows are looked at.
   returned: success
   type: list
   elements: dict
-  sample: [{table: public.titles, rows_here: 100, rows_there: 101}]
+  sample: [{table: public.titles, rows_here: 100, rows_there: 101, missing_here: 1, missing_there: 0}]
 """
 
+import contextlib
+import os
+import threading
 import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -116,6 +135,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._edge impor
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node_equal import (
     Direction,
     catch_up,
+    count_missing,
     differing,
     replicated,
 )
@@ -128,7 +148,11 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "compare": {"type": "bool", "default": True},
     "catch_up_seconds": {"type": "float", "default": 10},
     "compare_seconds": {"type": "float", "default": 15},
+    "mark_file": {"type": "path"},
+    "mark_text": {"type": "str", "default": ""},
 }
+# How often the mark is refreshed.
+MARK_SECONDS = 5
 
 
 def main() -> None:
@@ -144,21 +168,51 @@ def _work(module: AnsibleModule) -> dict[str, t.Any]:
     try:
         there = Connection(peer_parameters(params["peer"], params["login_db"]), module.warn)
         try:
-            return _compare(params, here, there)
+            with _kept_fresh(params["mark_file"], params["mark_text"]):
+                return _compare(params, here, there)
         finally:
             there.close()
     finally:
         here.close()
 
 
+@contextlib.contextmanager
+def _kept_fresh(path: str | None, text: str) -> t.Iterator[None]:
+    """A thread of its own, since one query can take longer than the mark counts."""
+    end = threading.Event()
+
+    def refresh() -> None:
+        while True:
+            # Where it is another's, or gone, the caller finds out before its next step.
+            with contextlib.suppress(OSError), open(path or "", encoding="utf-8") as file:
+                if file.read() == text:
+                    os.utime(path or "")
+            if end.wait(MARK_SECONDS):
+                return
+
+    if path is None:
+        yield
+        return
+    thread = threading.Thread(target=refresh, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
+
+
 def _compare(params: dict[str, t.Any], here: Connection, there: Connection) -> dict[str, t.Any]:
-    directions = [Direction(here, params["slot_here"]), Direction(there, params["slot_there"])]
+    directions = [Direction(here, there, params["slot_here"]), Direction(there, here, params["slot_there"])]
     left, stalled = catch_up(directions, params["catch_up_seconds"])
     result: dict[str, t.Any] = {"changed": False, "caught_up": not left, "left_bytes": left, "stalled": stalled}
     tables = replicated(here, params["publications"]) if params["compare"] and not left else []
     found, rows = differing(here, there, tables, params["compare_seconds"])
+    if found:
+        count_missing(here, there, directions, found, params["catch_up_seconds"])
     compared = params["compare"] and not left
-    return {**result, "equal": not found if compared else None, "tables": len(tables), "rows": rows, "differing": found}
+    listed = [difference.result for difference in found]
+    return {**result, "equal": not found if compared else None, "tables": len(tables), "rows": rows, "differing": listed}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@
 
 A node that was restored from a backup or from an older copy of its disk replicates without one error and loses rows in three
 ways: the peers' rows since the copy do not come again, its own rows since the copy do not come back, and what it writes next does
-not reach the peers until its WAL has passed the old position. So what its peers have of it decides.
+not reach the peers until its WAL has passed the old position. So what its peers have of it decides, and what they have sent to it
+and know to be there.
 """
 
 from __future__ import annotations
@@ -29,13 +30,14 @@ def failback_problems(
     wal: Wal | None = None,
     applied: t.Mapping[str, Wal] | None = None,
     missing: Wal | None = None,
+    sent: t.Mapping[str, Wal] | None = None,
 ) -> list[str]:
     """Why ``node`` must not be taken back, one sentence each; nothing when it can be.
 
     ``infos`` are results of pg_multimaster_info by node, of those that answered. ``wal`` is what
     ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied. ``applied`` is what
     ``applied_commits.sh`` says of each peer, ``missing`` what ``missing_commits.sh`` says of the node: positions and times
-    of commits.
+    of commits. ``sent`` is what ``own_inserts.sh`` says of each peer.
     """
     if node not in infos:
         return [f"{node} does not answer, so nothing is known of it. Start its server first."]
@@ -47,8 +49,31 @@ def failback_problems(
         problems += _identity(node, infos[node], peer, info)
         outgoing = [*_outgoing(node, infos[node], peer, info, wal or {})]
         problems += outgoing or _lost(node, peer, (applied or {}).get(peer) or {}, missing or {})
-        problems += _incoming(node, infos[node], peer, info)
+        problems += _incoming(node, infos[node], peer, info, (sent or {}).get(peer) or {})
     return problems
+
+
+def failback_unproven(node: str, infos: t.Mapping[str, Info], sent: t.Mapping[str, Wal] | None = None) -> list[str]:
+    """What the WAL of the peers does not tell: whether ``node`` has what they sent to it at a time of which they keep no WAL.
+
+    No reason to refuse it: a peer that rarely inserts anything has no WAL of the last time when it did.
+    """
+    unproven = []
+    for peer, info in infos.items():
+        if peer == node or node not in infos:
+            continue
+        confirmed = {slot["slot_name"]: slot.get("confirmed_flush_lsn") for slot in info["slots"]}
+        for subscription in _subscriptions(infos[node], peer):
+            database, got, end = subscription["database"], _got(subscription), confirmed.get(subscription["slot_name"])
+            begin = ((sent or {}).get(peer) or {}).get(f"from:{database}")
+            if end is None or (got is not None and lsn(end) <= got):
+                continue
+            if got is None or begin is None or lsn(begin) > got:
+                unproven.append(
+                    f"Whether {node} has all that {peer} sent to it of database {database} up to {end} cannot be told: "
+                    f"{'nothing of it has arrived so far' if got is None else 'the WAL of that time is gone'}."
+                )
+    return unproven
 
 
 def _identity(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
@@ -128,15 +153,30 @@ def _outgoing(node: str, here: Info, peer: str, there: Info, wal: Wal) -> t.Iter
             yield f"The slot {name} of {node} has lost WAL that {peer} needs of database {database}. {_REBUILD}"
 
 
-def _incoming(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
-    """What the node has of the peer: the peer must have kept everything since."""
+def _subscriptions(here: Info, peer: str) -> list[t.Mapping[str, t.Any]]:
+    return [each for each in here["subscriptions"] if each["name"] == f"sub_from_{peer}"]
+
+
+def _got(subscription: t.Mapping[str, t.Any]) -> int | None:
+    """Up to where in the publisher's WAL the subscriber has its changes for certain: what it applied, or copied at first."""
+    known = [lsn(subscription[key]) for key in ("applied_lsn", "synced_lsn") if subscription.get(key)]
+    return max(known, default=None)
+
+
+def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal) -> t.Iterator[str]:
+    """What the node has of the peer: all that the peer knows to be there, and the peer must have kept everything since.
+
+    A slot is confirmed beyond what was applied where there was nothing to send. So what counts is what there was.
+    """
     slots = {slot["slot_name"]: slot for slot in there["slots"]}
-    subscriptions = [each for each in here["subscriptions"] if each["name"] == f"sub_from_{peer}"]
+    subscriptions = _subscriptions(here, peer)
     if not subscriptions:
         yield f"{node} does not subscribe to {peer}. Run site.yml to join {node} to the mesh."
     for subscription in subscriptions:
         name, database = subscription["slot_name"], subscription["database"]
-        applied = subscription["applied_lsn"]
+        applied, got = subscription["applied_lsn"], _got(subscription)
+        commits = {at: entry.partition("\t") for at, entry in sent.items() if not at.startswith("from:")}
+        lacking = [at for at, entry in commits.items() if entry[0] == database and got is not None and lsn(at) >= got]
         if name not in slots:
             yield f"{peer} has no slot {name} any more, so {node} cannot get what it missed of database {database}. {_REBUILD}"
         elif slots[name]["wal_status"] == "lost":
@@ -145,6 +185,13 @@ def _incoming(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
             yield (
                 f"{node} has changes of {peer} up to {applied}, but the WAL of {peer} ends at {there['node']['current_lsn']}: "
                 f"{peer} is an older copy of itself, and {node} is the one that has everything."
+            )
+        elif lacking:
+            last = max(lacking, key=lsn)
+            yield (
+                f"{node} is an older copy of itself: {peer} has sent it {len(lacking)} transactions with rows of database "
+                f"{database} that it had confirmed and does not have, the last one of {commits[last][2]} UTC, at {last}. They "
+                f"do not come again. {_REBUILD}"
             )
 
 

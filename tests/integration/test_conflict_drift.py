@@ -56,6 +56,7 @@ DRIFT = {
     "column not null": "ALTER TABLE t ALTER COLUMN _mm_version SET NOT NULL",
     "history dropped": "DROP TABLE multimaster.conflict CASCADE",
     "guard disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard",
+    "guard against truncating disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard_truncate",
     "view dropped": "DROP VIEW multimaster.conflict_summary",
     "schema not usable": "REVOKE USAGE ON SCHEMA multimaster FROM PUBLIC",
     "schema dropped": "DROP SCHEMA multimaster CASCADE",
@@ -198,6 +199,21 @@ BAD = {
         {"tables": ["x1"]},
         "is a partition of public.x",
     ),
+    "inherited": (
+        "CREATE TABLE x (a int PRIMARY KEY); CREATE TABLE y (PRIMARY KEY (a)) INHERITS (x)",
+        {"tables": ["x"]},
+        "public.x is inherited by public.y",
+    ),
+    "inheriting": (
+        "CREATE TABLE x (a int PRIMARY KEY); CREATE TABLE y (PRIMARY KEY (a)) INHERITS (x)",
+        {"tables": ["y"]},
+        "public.y inherits from public.x",
+    ),
+    "inherited, all tables": (
+        "CREATE TABLE x (a int PRIMARY KEY); CREATE TABLE y (PRIMARY KEY (a)) INHERITS (x)",
+        {},
+        "public.x is inherited by public.y",
+    ),
     "empty list": ("SELECT", {"tables": []}, "tables is empty"),
     "bad name": ("SELECT", {"tables": ['a"b']}, "badly quoted|neither a name"),
     "node id": ("SELECT", {"node_id": 1024}, "must be between 1 and 1023"),
@@ -232,6 +248,27 @@ def _schema(mesh: Mesh) -> list[tuple[t.Any, ...]]:
         "SELECT (SELECT count(*) FROM pg_attribute), (SELECT count(*) FROM pg_proc), (SELECT count(*) FROM pg_trigger),"
         " to_regnamespace('multimaster') IS NULL",
     )
+
+
+def test_a_table_that_comes_to_inherit_keeps_its_rows_and_is_refused(mesh: Mesh) -> None:
+    mesh.policies()
+    mesh.subscribe()
+    mesh.pair.both("CREATE TABLE child (PRIMARY KEY (id)) INHERITS (t); INSERT INTO child VALUES (1, 0, 'of the child')")
+    mesh.meet()
+    mesh.pause()
+    mesh.a.query("INSERT INTO t VALUES (1, 1, 'older')", db=mesh.db)
+    mesh.b.query("INSERT INTO t VALUES (1, 1, 'newer')", db=mesh.db)
+    mesh.go_on()
+    assert mesh.same("SELECT b FROM ONLY t") == [("newer",)]
+    # What lost was deleted by its key, which the child's row has as well.
+    assert mesh.same("SELECT b FROM child") == [("of the child",)]
+    refused = mesh.policy(mesh.a, fails=True)
+    assert "public.t is inherited by public.child" in refused["msg"]
+    assert "public.child inherits from public.t" in refused["msg"]
+    mesh.policies("error")
+    for node in mesh.nodes:
+        assert not mesh.policy(node, "error")["changed"]
+        assert mesh.rows(node, "SELECT count(*) FROM pg_attribute WHERE attname ~ '^_mm_' AND NOT attisdropped") == [(0,)]
 
 
 def test_selection_by_schemas_and_exclusion(mesh: Mesh) -> None:

@@ -224,6 +224,44 @@ def test_partitioned_tables(mesh: Mesh, via_root: bool) -> None:
         assert mesh.rows(node, "SELECT count(*) FROM pg_trigger WHERE tgname ~ 'multimaster'") == [(0,)]
 
 
+@pytest.mark.parametrize("via_root", [False, True])
+def test_a_row_that_moves_to_another_partition(mesh: Mesh, via_root: bool) -> None:
+    """For the others it is a delete and an insert."""
+    start(
+        mesh,
+        "CREATE TABLE t (id int, region text, v text, PRIMARY KEY (id, region)) PARTITION BY LIST (region)",
+        "CREATE TABLE t_eu PARTITION OF t FOR VALUES IN ('eu')",
+        "CREATE TABLE t_us PARTITION OF t FOR VALUES IN ('us') PARTITION BY RANGE (id);"
+        "CREATE TABLE t_us_1 PARTITION OF t_us FOR VALUES FROM (0) TO (1000);"
+        "CREATE TABLE t_us_2 PARTITION OF t_us FOR VALUES FROM (1000) TO (2000)",
+        publication=f"FOR ALL TABLES WITH (publish_via_partition_root = {via_root})",
+    )
+    query = "SELECT id, region, v, _mm_version, tableoid::regclass::text FROM t ORDER BY 1, 2"
+    mesh.a.query("INSERT INTO t SELECT g, 'eu', 'x' FROM generate_series(1, 4) g", db=mesh.db)
+    mesh.same(query)
+    # Without a conflict, also from one partition of a partition to another
+    mesh.a.query("UPDATE t SET region = 'us', v = 'moved' WHERE id = 1; UPDATE t SET id = 1001 WHERE id = 1", db=mesh.db)
+    assert [(row[0], *row[4:]) for row in mesh.same(query)][-1] == (1001, "t_us_2")
+    # Moved here and updated there: the delete wins
+    conflict(mesh, "UPDATE t SET region = 'us', v = 'moved' WHERE id = 2", "UPDATE t SET v = 'lost' WHERE id = 2")
+    # Moved on both
+    conflict(mesh, "UPDATE t SET region = 'us', v = 'older' WHERE id = 3", "UPDATE t SET region = 'us', v = 'newer' WHERE id = 3")
+    # Moved to where another row is
+    conflict(mesh, "UPDATE t SET region = 'us', v = 'older' WHERE id = 4", "INSERT INTO t VALUES (4, 'us', 'newer')")
+    assert [row[:3] for row in mesh.same(query)] == [
+        (2, "us", "moved"),
+        (3, "us", "newer"),
+        (4, "us", "newer"),
+        (1001, "us", "moved"),
+    ]
+    assert mesh.history(mesh.b, "kind, winner, key")[0] == ("update_delete", "remote", {"id": 2, "region": "eu"})
+    lost = [mesh.history(node, "kind, winner, key") for node in mesh.nodes]
+    for number in (3, 4):
+        key = {"id": number, "region": "us"}
+        assert [("insert_insert", "remote", key) in lost[0], ("insert_insert", "local", key) in lost[1]] == [True, True]
+    assert mesh.apply_errors() == 0
+
+
 def test_the_users_own_triggers(mesh: Mesh) -> None:
     function = "CREATE FUNCTION {0}() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {1} RETURN new; END$$"
     start(
@@ -360,6 +398,44 @@ def test_the_history_stays_on_its_node_and_is_kept_for_as_long_as_stated(mesh: M
 
 def _age_history(node: Server, db: str) -> None:
     node.query("UPDATE multimaster.conflict SET recorded_at = recorded_at - interval '31 days'", db=db)
+
+
+def test_the_history_cannot_be_truncated_since_that_would_be_replicated(mesh: Mesh) -> None:
+    start(mesh, "CREATE TABLE t (id int PRIMARY KEY, v text)")
+    mesh.a.query("INSERT INTO t VALUES (1, 'x')", db=mesh.db)
+    conflict(mesh, "UPDATE t SET v = 'older'", "UPDATE t SET v = 'newer'")
+    mesh.same()
+    for command in ("TRUNCATE multimaster.conflict", "SET session_replication_role = replica; TRUNCATE t, multimaster.conflict"):
+        with mesh.a.session(mesh.db) as session, pytest.raises(Exception, match="histories of all nodes"):
+            session.cursor().execute(command)
+    assert mesh.rows(mesh.a, "SELECT v FROM t") == [("newer",)]
+    mesh.a.query("DELETE FROM multimaster.conflict", db=mesh.db)
+    mesh.same()
+    assert [len(mesh.history(node)) for node in mesh.nodes] == [0, 1]
+    # One that arrives in spite of it, from a node where the trigger was disabled, stops nobody.
+    mesh.b.query(
+        "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard_truncate; TRUNCATE multimaster.conflict", db=mesh.db
+    )
+    mesh.b.query("INSERT INTO t VALUES (2, 'goes on')", db=mesh.db)
+    assert len(mesh.same()) == 2
+    assert mesh.apply_errors() == 0
+
+
+def test_rows_without_a_version_are_decided_alike_whatever_the_servers_time_zone(mesh: Mesh) -> None:
+    """In the night in which clocks go back, an earlier time can have the later text."""
+    mesh.pair.both("CREATE TABLE t (id int PRIMARY KEY, at timestamptz)")
+    mesh.publish()
+    mesh.subscribe()
+    mesh.pause()
+    mesh.b.query(f"ALTER DATABASE {mesh.db} SET timezone = 'America/New_York'")
+    mesh.a.query("INSERT INTO t VALUES (1, '2024-11-03 05:30+00')", db=mesh.db)
+    mesh.b.query("INSERT INTO t VALUES (1, '2024-11-03 06:10+00')", db=mesh.db)
+    mesh.policies()
+    mesh.go_on()
+    assert mesh.same("SELECT extract(minute FROM at)::int FROM t") == [(10,)]
+    lost = {node.name: mesh.history(node, "local_row ->> 'at', remote_row ->> 'at'") for node in mesh.nodes}
+    older, newer = "2024-11-03T05:30:00+00:00", "2024-11-03T06:10:00+00:00"
+    assert lost == {"a": [(older, newer)], "b": [(newer, older)]}
 
 
 def test_only_triggers_of_apply_workers_can_write_history(mesh: Mesh) -> None:

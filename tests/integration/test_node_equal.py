@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import typing as t
+from pathlib import Path
 
 import pytest
-from subscriptions import NAME, Mesh
+from servers import Server, wait_until
+from subscriptions import NAME, Mesh, open_transaction
 
 RunModule = t.Callable[..., t.Any]
 
@@ -58,19 +61,137 @@ def test_equal_nodes(run_module: RunModule, both: Mesh) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "rows_here"),
+    ("change", "rows_here", "missing_here", "missing_there"),
     [
-        ("INSERT INTO t VALUES (7, 'only here')", 3),
-        ("DELETE FROM t WHERE id = 1000", 1),
-        ("UPDATE t SET v = 'other' WHERE id = 1000", 2),
+        ("INSERT INTO t VALUES (7, 'only here')", 3, 0, 1),
+        ("DELETE FROM t WHERE id = 1000", 1, 1, 0),
+        ("UPDATE t SET v = 'other' WHERE id = 1000", 2, 1, 1),
     ],
 )
-def test_one_row_that_differs_is_found(run_module: RunModule, both: Mesh, change: str, rows_here: int) -> None:
+def test_one_row_that_differs_is_found(
+    run_module: RunModule, both: Mesh, change: str, rows_here: int, missing_here: int, missing_there: int
+) -> None:
     without_replicating(both, change)
     result = compare(run_module, both, compare_seconds=0.5)
     assert result["caught_up"]
     assert result["equal"] is False
-    assert result["differing"] == [{"table": "public.t", "rows_here": rows_here, "rows_there": 2}]
+    (table,) = result["differing"]
+    assert (table["table"], table["rows_here"], table["rows_there"]) == ("public.t", rows_here, 2)
+    assert (table["missing_here"], table["missing_there"]) == (missing_here, missing_there)
+
+
+def test_rows_on_their_way_are_not_missing(run_module: RunModule, both: Mesh) -> None:
+    """Two rows that change all the time: they differ at nearly every moment, and none of them for good."""
+    end = threading.Event()
+
+    def write(server: Server, row: int) -> None:
+        session = server.session(both.db)
+        with session.cursor() as cursor:
+            number = 0
+            while not end.is_set():
+                number += 1
+                cursor.execute("UPDATE t SET v = %s WHERE id = %s", [f"{server.name}{number}", row])
+        session.close()
+
+    writers = [threading.Thread(target=write, args=pair) for pair in ((both.a, 1000), (both.b, 1001))]
+    for writer in writers:
+        writer.start()
+    try:
+        options = {"catch_up_seconds": 30, "compare_seconds": 0}
+        seen = wait_until(lambda: compare(run_module, both, **options)["differing"], 60, "a difference")
+        assert [(table["missing_here"], table["missing_there"]) for table in seen] == [(0, 0)]
+    finally:
+        end.set()
+        for writer in writers:
+            writer.join()
+    assert compare(run_module, both)["equal"]
+
+
+def test_rows_are_the_same_however_the_servers_write_their_values(run_module: RunModule, both: Mesh) -> None:
+    both.pair.both(
+        "CREATE TABLE f (id int PRIMARY KEY, at timestamptz, span interval, bytes bytea, number float8, days daterange);"
+        "INSERT INTO f VALUES (1, '2024-07-01 12:00+00', '1 day -03:00', 'ab\\000c', 1.0 / 3, '[2024-02-03,2024-03-02)')"
+    )
+    for setting in (
+        "timezone = 'Asia/Tokyo'", "datestyle = 'SQL, DMY'", "intervalstyle = 'sql_standard'", "bytea_output = 'escape'",
+        "extra_float_digits = -5",
+    ):
+        both.a.query(f"ALTER DATABASE {both.db} SET {setting}")
+    result = compare(run_module, both, compare_seconds=0)
+    assert result["equal"], result["differing"]
+    both.b.query("UPDATE f SET number = number + 1e-15", db=both.db)
+    assert [each["table"] for each in compare(run_module, both, compare_seconds=0)["differing"]] == ["public.f"]
+
+
+def slow_down(mesh: Mesh, server: Server) -> None:
+    server.query(
+        "CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(0.1); RETURN new; END$$;"
+        "CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow(); ALTER TABLE t ENABLE REPLICA TRIGGER slow",
+        db=mesh.db,
+    )
+
+
+@pytest.mark.parametrize("streaming", ["off", "parallel"])
+def test_a_large_transaction_that_is_being_applied_is_no_stall(run_module: RunModule, mesh: Mesh, streaming: str) -> None:
+    """Nothing of it is confirmed before its end."""
+    for server in (mesh.a, mesh.b):
+        run_module("pg_subscription_mm", mesh.arguments(server, streaming=streaming))
+    slow_down(mesh, mesh.b)
+    mesh.a.query("ALTER SYSTEM SET logical_decoding_work_mem = '64kB'")
+    mesh.a.query("SELECT pg_reload_conf()")
+    try:
+        mesh.a.query("INSERT INTO t SELECT g, repeat('x', 2000) FROM generate_series(1, 80) g", db=mesh.db)
+        result = compare(run_module, mesh, catch_up_seconds=3)
+        assert (result["caught_up"], result["stalled"]) == (False, False)
+        assert result["left_bytes"] > 0
+        # As is the end of it, when all has been received.
+        result = compare(run_module, mesh, catch_up_seconds=3)
+        assert (result["caught_up"], result["stalled"]) == (False, False)
+        assert compare(run_module, mesh, catch_up_seconds=60)["equal"]
+    finally:
+        mesh.a.query("ALTER SYSTEM RESET logical_decoding_work_mem")
+        mesh.a.query("SELECT pg_reload_conf()")
+
+
+def test_a_worker_that_waits_for_a_lock_stalls_though_more_is_written(run_module: RunModule, both: Mesh) -> None:
+    session = open_transaction(both.b, both.db)
+    with session.cursor() as cursor:
+        cursor.execute("UPDATE t SET v = 'open' WHERE id = 1000")
+    both.a.query("UPDATE t SET v = 'waits' WHERE id = 1000", db=both.db)
+    wait_until(lambda: both.b.value("SELECT count(*) FROM pg_locks WHERE NOT granted"), what="a wait")
+
+    def stalls() -> bool:
+        both.insert(both.a, both.a.value("SELECT max(id) + 1 FROM t", db=both.db))
+        result = compare(run_module, both, catch_up_seconds=1)
+        assert not result["caught_up"]
+        return result["stalled"]
+
+    wait_until(stalls, 60, "a stall")
+    session.rollback()
+    session.close()
+    assert compare(run_module, both, catch_up_seconds=60)["equal"]
+
+
+def test_a_worker_that_fails_again_and_again_stalls(run_module: RunModule, both: Mesh) -> None:
+    for server in (both.a, both.b):
+        both.alter(server, "DISABLE")
+        both.insert(server, 5)
+    for server in (both.a, both.b):
+        both.alter(server, "ENABLE")
+    wait_until(lambda: "duplicate key" in both.b.log_text(), what="an error")
+    result = compare(run_module, both, catch_up_seconds=3)
+    assert (result["caught_up"], result["stalled"]) == (False, True)
+
+
+@pytest.mark.parametrize(("holds", "is_fresh"), [("mine", True), ("another's", False)])
+def test_the_callers_mark_is_kept_fresh(run_module: RunModule, both: Mesh, tmp_path: Path, holds: str, is_fresh: bool) -> None:
+    mark = tmp_path / "mark"
+    mark.write_text(holds)
+    os.utime(mark, (1, 1))
+    assert compare(run_module, both, mark_file=str(mark), mark_text="mine")["equal"]
+    assert (mark.stat().st_mtime > 1) is is_fresh
+    assert compare(run_module, both, mark_file=str(tmp_path / "none"), mark_text="mine")["equal"]
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("side", ["a", "b"])

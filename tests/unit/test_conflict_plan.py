@@ -69,6 +69,7 @@ def shared(*tables: Table, settings: Settings = SETTINGS) -> Shared:
         relations={HISTORY: "r", f"{HISTORY}_id_seq": "S", **dict.fromkeys(VIEWS, "v")},
         history_columns=tuple(HISTORY_COLUMNS),
         guard="R",
+        truncate_guard="A",
     )
 
 
@@ -183,6 +184,8 @@ REFUSED = {
     "is unlogged": {"persistence": "u"},
     "in no publication": {"is_published": False},
     "has no key": {"key": ()},
+    r"inherits from public\.p, \"S\"\.q": {"parents": (("public", "p"), ("S", "q"))},
+    r"is inherited by public\.c": {"children": (("public", "c"),)},
     "deferrable": {"key_is_immediate": False},
     "column list": {"column_list_of": "pub"},
     "typed table": {"is_typed": True},
@@ -210,6 +213,19 @@ def test_a_partition_is_set_through_its_parent() -> None:
     # Without a key over all of them, each partition has its own.
     made = plan(State((replace(root, key=()), leaf), shared()))
     assert [each["name"] for each in made.results["tables"]] == ["public.leaf"]
+
+
+def test_what_inherits_its_columns_loses_them_with_the_parents() -> None:
+    parent = governed(plain(name="z_parent", children=(("public", "child"),)))
+    child = governed(plain(name="child", parents=(("public", "z_parent"),), children=(("public", "a_grandchild"),)))
+    grandchild = governed(plain(name="a_grandchild", parents=(("public", "child"),)))
+    state = State((grandchild, child, parent), shared(parent, child, grandchild))
+    dropped = [command for command in commands(plan(state, "error")) if "DROP COLUMN" in command]
+    assert ["z_parent" in dropped[0], '"child"' in dropped[1], "a_grandchild" in dropped[2]] == [True] * 3
+    assert ["IF EXISTS" in command for command in dropped] == [False, True, True]
+    for options in ({"tables": ["child"]}, {"exclude": ["z_parent"]}):
+        with pytest.raises(MultimasterError, match=r"public\.child has its columns from public\.z_parent"):
+            plan(state, "error", **options)
 
 
 def test_selection() -> None:

@@ -9,7 +9,12 @@ import typing as t
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import applied_positions, failback_problems, lsn
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
+    applied_positions,
+    failback_problems,
+    failback_unproven,
+    lsn,
+)
 
 
 def info(name: str, peer: str, *, end: str = "1/500", applied: str | None = "1/400", **changes: t.Any) -> dict[str, t.Any]:
@@ -83,6 +88,59 @@ def test_transactions_that_only_a_peer_has_are_proof_of_a_copy(missing: dict[str
     assert bool(problems) is refused
     if refused:
         assert "b has 1 transactions of it that its WAL does not have, the last one of 10:00 UTC, up to 1/200" in problems[0]
+
+
+def passive(applied: str | None, synced: str | None = None, confirmed: str = "1/450") -> dict[str, dict[str, t.Any]]:
+    """a only ever applied rows; b knows that they are there up to a position."""
+    infos = {"a": info("a", "b", applied=applied), "b": info("b", "a", applied=None)}
+    infos["a"]["subscriptions"][0]["synced_lsn"] = synced
+    infos["b"]["slots"][0]["confirmed_flush_lsn"] = confirmed
+    return infos
+
+
+SENT = {"from:imdb": "1/0", "1/430": "imdb\t11:00", "1/410": "imdb\t10:00", "1/300": "imdb\t09:00", "1/440": "shop\t12:00"}
+
+
+@pytest.mark.parametrize(
+    ("infos", "lacking"),
+    [
+        (passive("1/400"), 2),
+        (passive("1/420"), 1),
+        # A commit begins where the one before it ends.
+        (passive("1/430"), 1),
+        # Confirmed beyond what was applied: nothing that it got left a trace.
+        (passive("1/431"), 0),
+        (passive("1/400", synced="1/431"), 0),
+        (passive(None, synced="1/420"), 1),
+        # Nothing is known of what it had.
+        (passive(None), 0),
+    ],
+)
+def test_a_copy_that_never_wrote_is_known_by_what_it_was_sent(infos: dict[str, t.Any], lacking: int) -> None:
+    problems = failback_problems("a", infos, sent={"b": SENT})
+    assert len(problems) == bool(lacking)
+    if lacking:
+        assert f"b has sent it {lacking} transactions with rows of database imdb that it had confirmed" in problems[0]
+        assert "the last one of 11:00 UTC, at 1/430" in problems[0]
+        assert "a is an older copy of itself" in problems[0]
+
+
+@pytest.mark.parametrize(
+    ("infos", "sent", "expected"),
+    [
+        (passive("1/400"), SENT, []),
+        (passive("1/450"), {}, []),
+        (passive("1/400"), {"from:imdb": "1/420"}, ["up to 1/450 cannot be told: the WAL of that time is gone"]),
+        (passive("1/400"), {}, ["the WAL of that time is gone"]),
+        (passive(None), SENT, ["nothing of it has arrived so far"]),
+        (passive(None, synced="1/10"), SENT, []),
+    ],
+)
+def test_what_cannot_be_told_is_said(infos: dict[str, t.Any], sent: dict[str, str], expected: list[str]) -> None:
+    unproven = failback_unproven("a", infos, {"b": sent})
+    assert len(unproven) == len(expected)
+    assert all(part in sentence for part, sentence in zip(expected, unproven))
+    assert failback_unproven("c", infos, {}) == []
 
 
 @pytest.mark.parametrize(

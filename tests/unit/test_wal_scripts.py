@@ -67,6 +67,69 @@ def test_what_a_subscription_has_applied(server: Path) -> None:
     assert run(server, "applied_commits.sh", "/run", "5432", "sub_from_x", "10") == []
 
 
+def inserted(tx: int, relation: str, desc: str = "INSERT off: 2, flags: 0x08") -> str:
+    line = RECORD.format(tx=tx, lsn="0/0A000048", desc=f"{desc}, blkref #0: rel 1663/{relation} blk 0")
+    return line.replace("Transaction", "Heap       ")
+
+
+def own_inserts(server: Path, limit: int = 10) -> list[str]:
+    return run(server, "own_inserts.sh", "/run", "5432", str(limit), "slot_1_to_2", "imdb", "pub_imdb")
+
+
+def test_which_transactions_with_inserts_were_confirmed(server: Path) -> None:
+    program(server, "psql", "5/77|0/A000100|imdb\n5/78|0/A000100|imdb\n")
+    program(
+        server,
+        "pg_waldump",
+        inserted(740, "5/77")
+        + committed(740, "0/0A000050", "10:00:00.000000")
+        # Another table, another database, another node's row, and nothing but an update
+        + inserted(741, "5/79")
+        + committed(741, "0/0A000060", "10:00:01.000000")
+        + inserted(742, "6/77")
+        + committed(742, "0/0A000070", "10:00:02.000000")
+        + inserted(743, "5/77")
+        + applied(743, 3, "0/50", "10:00:03.000000")
+        + inserted(744, "5/77", "HOT_UPDATE old_xmax: 1, old_off: 1, old_infobits: [], flags: 0x20, new_xmax: 0, new_off: 2")
+        + committed(744, "0/0A000080", "10:00:04.000000")
+        # Rows of a subtransaction, in a transaction that has other things to say
+        + inserted(746, "5/78", "MULTI_INSERT+INIT ntuples: 2, flags: 0x0a")
+        + committed(745, "0/0A000090", "10:00:05.000000", "; subxacts: 746 747; inval msgs: catcache 7")
+        # An insert that found its key taken, one that did not, and one that was taken back
+        + inserted(748, "5/77", "INSERT off: 3, flags: 0x0c")
+        + committed(748, "0/0A0000A0", "10:00:06.000000")
+        + inserted(749, "5/77", "INSERT+INIT off: 3, flags: 0x0C")
+        + inserted(749, "5/77", "HEAP_CONFIRM off: 3")
+        + committed(749, "0/0A0000B0", "10:00:07.000000")
+        + inserted(750, "5/77")
+        + RECORD.format(tx=750, lsn="0/0A0000C0", desc="ABORT 2026-11-24 10:00:08.000000 UTC")
+        # A table that was written anew
+        + RECORD.format(tx=751, lsn="0/0A0000C8", desc="CREATE base/5/78").replace("Transaction", "Storage    ")
+        + inserted(751, "5/78")
+        + committed(751, "0/0A0000D0", "10:00:09.000000")
+        # Not confirmed
+        + inserted(752, "5/77")
+        + committed(752, "0/0A000100", "10:00:10.000000"),
+    )
+    found = own_inserts(server)
+    assert found == [
+        "from:imdb\t0/A000000",
+        "0/0A0000B0\timdb\t2026-11-24 10:00:07.000000",
+        "0/0A000090\timdb\t2026-11-24 10:00:05.000000",
+        "0/0A000050\timdb\t2026-11-24 10:00:00.000000",
+    ]
+    assert own_inserts(server, 1) == found[:2]
+    called = (server / "pg_waldump.called").read_text()
+    assert "--start=0/A000000 --end=0/A000100" in called
+    assert "--dbname=imdb --set=slot=slot_1_to_2 --set=publication=pub_imdb" in (server / "psql.called").read_text()
+
+
+def test_without_a_slot_nothing_is_known(server: Path) -> None:
+    program(server, "psql", "")
+    program(server, "pg_waldump", "")
+    assert own_inserts(server) == []
+
+
 def test_which_of_them_a_server_has_made(server: Path) -> None:
     program(
         server,

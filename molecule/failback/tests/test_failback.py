@@ -49,9 +49,9 @@ def up(node: Node) -> None:
     eventually(lambda: answers(node), f"an answer of {node.name}", 60)
 
 
-def failback(node: Node, *, refused: bool = False) -> PlaybookRun:
+def failback(node: Node, *options: str, refused: bool = False) -> PlaybookRun:
     node.close()
-    run = run_playbook("failback", "-e", f"node={node.name}", expect_success=not refused)
+    run = run_playbook("failback", "-e", f"node={node.name}", *options, expect_success=not refused)
     assert (run.returncode != 0) is refused, run.output[-4000:]
     up(node)
     return run
@@ -136,6 +136,60 @@ def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
     finally:
         docker("start", away.name)
         up(away)
+
+
+def workers(node: Node) -> str:
+    return node.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL")
+
+
+def unreplicated(command: str) -> str:
+    """As a change whose way from or to the other node was lost."""
+    return (
+        "SELECT pg_replication_origin_create('lost') WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'lost');"
+        f"SELECT pg_replication_origin_session_setup('lost'); {command}"
+    )
+
+
+def test_a_node_that_lacks_rows_for_good_is_held_again(nodes: list[Node]) -> None:
+    stayed, back = nodes[:2]
+    write(stayed, "will be lost")
+    eventually(lambda: "will be lost" in names(back), "the row on both")
+    back.admin("COPY (SELECT * FROM generos WHERE genero = 'will be lost') TO '/tmp/kept'")
+    back.admin(unreplicated("DELETE FROM generos WHERE genero = 'will be lost'"))
+    run = failback(back, "-e", "compare_seconds=1", refused=True)
+    output = " ".join(run.output.split())
+    assert f"HELD AGAIN. {back.name} has caught up, but its rows are not those of the others" in output
+    assert f"public.generos (1 rows as they are on the other node are missing on {back.name}, and 0 the other way round)" in output
+    assert workers(back) == "0"
+    back.admin(unreplicated("COPY generos FROM '/tmp/kept'"))
+    failback(back)
+    assert not back.host().file(HOLD).exists
+    assert_equal(nodes)
+
+
+def test_a_stale_copy_of_a_node_that_only_applied_rows_is_refused(nodes: list[Node]) -> None:
+    """Nothing of its own tells: what it was sent, and had confirmed, does."""
+    stayed, back = nodes[:2]
+    host = back.host()
+    back.close()
+    host.run_test(f"systemctl stop {UNIT} && cp -a {DATA} {DATA}.copy && systemctl start {UNIT}")
+    up(back)
+    write(stayed, "after the copy of the other")
+    sent = stayed.admin("SELECT pg_current_wal_lsn()")
+    confirmed = f"SELECT bool_and(confirmed_flush_lsn >= '{sent}') FROM pg_replication_slots WHERE database = 'imdb'"
+    eventually(lambda: stayed.admin(confirmed) == "t", "confirmation", 60)
+    assert "after the copy of the other" in names(back)
+    back.close()
+    host.run_test(f"systemctl stop {UNIT} && mv {DATA} {DATA}.true && mv {DATA}.copy {DATA}")
+    run = failback(back, refused=True)
+    output = " ".join(run.output.split())
+    assert f"REFUSED. {back.name} is an older copy of itself: {stayed.name} has sent it 1 transactions with rows" in output
+    assert workers(back) == "0"
+    # The node itself was away for as long, and has it all.
+    back.close()
+    host.run_test(f"systemctl stop {UNIT} && rm -rf {DATA} {HOLD} && mv {DATA}.true {DATA} && systemctl start {UNIT}")
+    up(back)
+    assert_equal(nodes)
 
 
 def test_an_older_copy_is_refused_and_stays_at_rest(nodes: list[Node]) -> None:
