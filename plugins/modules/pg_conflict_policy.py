@@ -112,11 +112,13 @@ notes:
     generated column or a column of its key, needs a run as well. A partitioned or generated-column table needs one for any new
     column. Until then apply workers stop with an error rather than lose anything.
   - The history is the view C(multimaster.conflict_history), and C(multimaster.conflict_summary) counts it. It is never
-    replicated.
+    replicated. C(TRUNCATE) of its table would be, and is refused. C(DELETE) empties this node's.
+  - A table that inherits from another one or is inherited (C(INHERITS), other than partitions) cannot have the policy.
   - An update that reaches a row which was deleted on this node leaves no trace here. It is recorded on the node where it was
     made, when the delete arrives there.
   - These conflicts are not resolved. A key that is inserted again after it was deleted, or while another node deletes it, can
-    end up on one node only. A second unique index that two nodes give the same value still stops the apply worker.
+    end up on one node only. Where all nodes insert, update and delete the same keys, these keys can differ in the end, until
+    they are deleted everywhere. A second unique index that two nodes give the same value still stops the apply worker.
     C(TRUNCATE) that meets an insert, and two different changes of one key, leave the nodes with different rows.
   - A row that arrives while a local transaction has inserted the same key and not yet committed stops the apply worker once. It
     tries again by itself, and then the policy decides.

@@ -165,7 +165,7 @@ def test_deletes_against_new_rows_of_the_same_key(mesh: Mesh) -> None:
     assert len(deleted) > HOT / 2, "no stress"
     assert different <= deleted
     assert _unexpected_errors(mesh, begun) == []
-    # What is written to such a key from now on is the same everywhere.
+    # Once such keys are deleted everywhere, they are like any other.
     mesh.a.query("DELETE FROM t", db=mesh.db)
     mesh.meet()
     mesh.b.query("DELETE FROM t", db=mesh.db)
