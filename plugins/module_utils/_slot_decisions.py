@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._emptying import emptying
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import (
@@ -93,7 +94,7 @@ def for_new_subscription(
         raise MultimasterError(
             f"The slot {name} that an earlier subscription left on the peer is no longer usable: the WAL it needs is "
             "removed, and the changes in it are lost. Bring the tables level and set leftover_slot to replace, or "
-            "empty them here and set copy_data to true."
+            "empty them on this node and set copy_data to true. " + emptying()
         )
     if made_here or start_lsn is not None:
         return SlotPlan("adopted")
@@ -124,7 +125,7 @@ def for_new_subscription(
         f"The slot {name} on the peer was left there by an earlier subscription and {holds}. Taking it may send rows "
         "again that are here already; dropping it loses those that are not. Say which: start_lsn (the applied_lsn that "
         "the removal returned) to go on exactly from there, leftover_slot: replace to go on without these changes, "
-        "leftover_slot: adopt to have them all sent, or copy_data: true into empty tables."
+        "leftover_slot: adopt to have them all sent, or copy_data: true into tables that are empty on this node. " + emptying()
     )
 
 
@@ -176,8 +177,8 @@ def _lost(name: str, wanted: str, slots: t.Mapping[str, Slot], subscription: str
         )
     raise MultimasterError(
         f"The slot {name} of the subscription {subscription} {what}: rows that the peer wrote{since} are lost on their "
-        "way, and a resync is needed. Remove the subscription, empty the tables here and subscribe with "
-        "copy_data: true; or bring the tables level by other means and set lost_slot to recreate."
+        "way, and a resync is needed. Remove the subscription, empty the tables on this node and subscribe with "
+        "copy_data: true; or bring the tables level by other means and set lost_slot to recreate. " + emptying()
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._emptying import emptying
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import TableName, Wanted
@@ -39,8 +40,9 @@ def check_tables(wanted: Wanted, names: t.Collection[TableName], tables: Tables,
 def check_nonempty(wanted: Wanted, tables: Tables) -> None:
     if tables.nonempty and not wanted.copy_into_nonempty:
         raise MultimasterError(
-            f"copy_data would copy into tables that hold rows: {listed(tables.nonempty)}. Empty them first, set copy_data "
-            "to false where the rows came from this node, or set copy_into_nonempty to true where conflicts are merged."
+            f"copy_data would copy into tables that hold rows: {listed(tables.nonempty)}. Set copy_data to false where the rows "
+            "came from this node, set copy_into_nonempty to true where conflicts are merged, or empty the tables on this node. "
+            + emptying()
         )
 
 

@@ -14,6 +14,8 @@ import pytest
 from servers import Authority, Server, free_port
 from subscriptions import NAME, OWNER, SECRETS, Mesh, frozen, warnings_of
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._emptying import STATEMENTS
+
 RunModule = t.Callable[..., t.Any]
 
 
@@ -166,8 +168,30 @@ def test_tables_that_hold_rows(refused: t.Callable[..., str], run_module: RunMod
     message = refused(copy_data=True)
     assert "public.t" in message
     assert "public.u" not in message
+    assert_says_how_to_empty(message)
     run_module("pg_subscription_mm", mesh.arguments(mesh.a, copy_data=True, copy_into_nonempty=True))
     assert mesh.ids(mesh.a) == [1, 2]
+
+
+def assert_says_how_to_empty(message: str) -> None:
+    assert "is sent to every node that subscribes to this one" in message
+    assert STATEMENTS.format(tables="<tables>") in message
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_tables_emptied_as_the_message_says_stay_full_on_the_peer(run_module: RunModule, mesh: Mesh, at_once: bool) -> None:
+    """The statement that everybody thinks of first is sent to the peer, this one is not."""
+    mesh.insert(mesh.a, 1)
+    mesh.insert(mesh.b, 2)
+    run_module("pg_subscription_mm", mesh.arguments(mesh.b))
+    emptied = STATEMENTS.format(tables="public.t, public.u")
+    for each in [emptied] if at_once else emptied.split("; "):
+        mesh.a.query(each, db=mesh.db)
+    assert mesh.ids(mesh.a) == []
+    mesh.insert(mesh.a, 3)
+    mesh.wait_for_ids(mesh.b, [2, 3])
+    mesh.a.query("TRUNCATE t", db=mesh.db)
+    mesh.wait_for_ids(mesh.b, [])
 
 
 def test_tables_that_are_missing(refused: t.Callable[..., str], mesh: Mesh) -> None:

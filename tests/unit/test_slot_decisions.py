@@ -218,3 +218,19 @@ def test_a_slot_that_was_taken_off() -> None:
 def test_a_slot_of_another_kind_is_refused(changes: dict[str, t.Any], said: str) -> None:
     with pytest.raises(MultimasterError, match=said):
         existing({"s": USABLE._replace(**changes)}, policy="recreate")
+
+
+@pytest.mark.parametrize(
+    "decide",
+    [
+        lambda: new(USABLE, held=CHANGES),
+        lambda: new(USABLE._replace(wal_status="lost")),
+        lambda: existing({}),
+    ],
+)
+def test_whoever_is_told_to_empty_tables_is_told_how_without_emptying_the_peers(decide: t.Callable[[], SlotPlan]) -> None:
+    with pytest.raises(MultimasterError) as error:
+        decide()
+    message = str(error.value)
+    assert "A plain TRUNCATE or DELETE is sent to every node" in message
+    assert "pg_replication_origin_session_setup" in message
