@@ -8,7 +8,7 @@
 
 from __future__ import annotations
 
-# An origin of the session marks what it writes as coming from elsewhere, and subscriptions with origin = none are not sent such rows.
+# An origin of the session marks what it writes as coming from elsewhere: subscriptions with origin = none are not sent it.
 # session_replication_role = replica stops no publishing. All in one session: the origin ends with it.
 ORIGIN = "emptied_by_hand"
 STATEMENTS = (

@@ -50,6 +50,9 @@ class Description:
     params: dict[str, t.Any]
     warnings: list[str] = field(default_factory=list)
     no_log_values: set[str] = field(default_factory=set)
+    # Of a subscription: whether it is there, and whether the peer ever sent it a change; None where that is not known.
+    exists: bool | None = None
+    received: bool | None = None
 
     def warn(self, message: str) -> None:
         self.warnings.append(message)
@@ -79,11 +82,13 @@ def _subscription(description: Description) -> Plan:
     try:
         manager = task.manager(connection)
         state = manager.read()
+        subscription = state.local.subscription
+        description.exists = subscription is not None
+        description.received = subscription is not None and subscription.remote_lsn is not None
         plan = manager.plan(state)
     finally:
         connection.close()
         task.peer.close()
-    subscription = state.local.subscription
     if task.wanted.present and task.wanted.wait and subscription is not None and not subscription.works:
         plan.warnings.append("it does not replicate yet")
     return plan
@@ -119,19 +124,34 @@ def described(kind: Kind, options: dict[str, t.Any], login: dict[str, t.Any], pe
 
 
 def differences(descriptions: t.Sequence[Description]) -> list[dict[str, t.Any]]:
-    """What differs or cannot be compared, in the order of ``descriptions``: module, login_db, name, and why in words."""
+    """What differs or cannot be compared, in the order of ``descriptions``: module, login_db, name, why in words, and whether
+    it is refused because the peer's rows would never come."""
     with ThreadPoolExecutor(SESSIONS) as pool:
         found = list(pool.map(_difference, descriptions))
     return [difference for difference in found if difference is not None]
+
+
+def subscriptions(descriptions: t.Sequence[Description]) -> list[dict[str, t.Any]]:
+    """Of the descriptions of subscriptions, once they were compared: login_db, name, exists, received."""
+    return [
+        {
+            "login_db": description.params["login_db"],
+            "name": description.params["name"],
+            "exists": description.exists,
+            "received": description.received,
+        }
+        for description in descriptions
+        if description.kind is KINDS["subscriptions"]
+    ]
 
 
 def _difference(description: Description) -> dict[str, t.Any] | None:
     try:
         plan = description.kind.compare(description)
     except MultimasterError as error:
-        reasons = [str(error)]
+        reasons, loses_rows = [str(error)], "rows_left_behind" in error.details
     else:
-        reasons = [*plan.differences.names, *plan.warnings, *description.warnings]
+        reasons, loses_rows = [*plan.differences.names, *plan.warnings, *description.warnings], False
     if not reasons:
         return None
     return {
@@ -139,4 +159,5 @@ def _difference(description: Description) -> dict[str, t.Any] | None:
         "login_db": description.params["login_db"],
         "name": description.params.get("name"),
         "why": reasons,
+        "loses_rows": loses_rows,
     }

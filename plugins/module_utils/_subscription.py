@@ -62,6 +62,7 @@ class Wanted(t.NamedTuple):
     creation_options: t.Mapping[str, t.Any] = {}
     copy_data: bool = False
     copy_into_nonempty: bool = False
+    uncopied_rows: str = "fail"
     # The peer's changes are here as far as this.
     start_lsn: int | None = None
     leftover_slot: str = "fail"
@@ -221,6 +222,7 @@ def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str]) -> Wanted:
         creation_options={option: params[option] for option in ONLY_AT_CREATION},
         copy_data=params["copy_data"],
         copy_into_nonempty=params["copy_into_nonempty"],
+        uncopied_rows=params["uncopied_rows"],
         start_lsn=_start_lsn(params["start_lsn"]),
         leftover_slot=params["leftover_slot"],
         lost_slot=params["lost_slot"],

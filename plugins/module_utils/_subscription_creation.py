@@ -30,7 +30,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import after_plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State, Tables
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State
 
 
 def plan_creation(wanted: Wanted, state: State) -> Plan:
@@ -46,7 +46,7 @@ def plan_creation(wanted: Wanted, state: State) -> Plan:
     if copies:
         table_checks.check_nonempty(wanted, state.tables)
     else:
-        _warn_of_rows_left_behind(plan, tables, state.tables)
+        _tell_of_rows_left_behind(plan, wanted, state, tables, begins=slot.outcome == "created")
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)
     after = after_plan(wanted, None)._replace(creation_options=_set_by_default(wanted, state))
@@ -92,15 +92,27 @@ def _creation_statements(wanted: Wanted, marked: bool) -> list[Statement]:
     return made
 
 
-def _warn_of_rows_left_behind(plan: Plan, names: t.Collection[TableName], tables: Tables) -> None:
-    behind = [
-        name for name in names if name not in tables.nonempty and name in tables.published and tables.published[name].has_size
-    ]
-    if behind:
-        plan.warnings.append(
-            "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
-            f"{checks.listed(behind)}."
+def _tell_of_rows_left_behind(
+    plan: Plan, wanted: Wanted, state: State, names: t.Collection[TableName], begins: bool
+) -> None:
+    """``begins``: no slot was left that keeps what the peer wrote before, and about which the user has decided."""
+    here, there = state.tables.nonempty, state.tables.published
+    behind = [name for name in names if name not in here and name in there and there[name].holds_rows]
+    if not behind:
+        return
+    joins = not here and not any(other.database == state.local.database for other in state.local.others)
+    if joins and begins and wanted.uncopied_rows == "fail":
+        raise MultimasterError(
+            f"The tables here are all empty, those of the peer hold rows ({checks.listed(behind)}), and copy_data is false: "
+            "these rows would never come to this node. Have a node that is new or empty copy them: set copy_data to true for the "
+            "subscription to a node that has all rows (with role multimaster, set multimaster_seed to the name of that node). "
+            "Where the rows are to stay away, set uncopied_rows to warn (multimaster_uncopied_rows).",
+            rows_left_behind=[checks.listed([name]) for name in behind],
         )
+    plan.warnings.append(
+        "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
+        f"{checks.listed(behind)}."
+    )
 
 
 def _set_by_default(wanted: Wanted, state: State) -> dict[str, t.Any]:

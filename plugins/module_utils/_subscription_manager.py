@@ -19,7 +19,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts, held_by
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_session import PeerUnreachable
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import State, Tables
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import PublishedTable, State, Tables
 
 if t.TYPE_CHECKING:
     from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
@@ -169,4 +169,18 @@ class SubscriptionManager:
         local = tables.read_local(self._connection, names, wanted.owner)
         present = [name for name in new if name in local and local[name].kind in ("r", "p")]
         nonempty = tables.read_nonempty(self._connection, present, wanted.slot_timeout)
-        return Tables(local, self._peer.wait(job, wanted.slot_timeout), nonempty)
+        published = self._peer.wait(job, wanted.slot_timeout)
+        if not wanted.copy_data and not nonempty:
+            published = self._with_rows(published)
+        return Tables(local, published, nonempty)
+
+    def _with_rows(self, published: t.Mapping[TableName, PublishedTable]) -> dict[TableName, PublishedTable]:
+        """The peer's tables with whether each has a row, as far as its user may see that."""
+        from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_tables as tables
+
+        wanted = self._wanted
+        visible = [name for name, table in published.items() if table.readable and not table.row_security]
+        nonempty = self._peer.run(
+            lambda connection: tables.read_nonempty(connection, visible, wanted.slot_timeout), wanted.slot_timeout
+        )
+        return {**published, **{name: published[name]._replace(has_row=name in nonempty) for name in visible}}

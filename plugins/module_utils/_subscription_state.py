@@ -31,6 +31,13 @@ class PublishedTable(t.NamedTuple):
     row_security: bool = False
     # It takes up space: it has rows, or had some until lately.
     has_size: bool = False
+    # Whether it has a row; None where that was not looked at.
+    has_row: bool | None = None
+
+    @property
+    def holds_rows(self) -> bool:
+        """As far as it is known: a table that may not be read is judged by its size."""
+        return self.has_size if self.has_row is None else self.has_row
 
 
 class Tables(t.NamedTuple):

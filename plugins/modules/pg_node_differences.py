@@ -100,8 +100,38 @@ differences:
       type: list
       elements: str
       returned: always
+    loses_rows:
+      description:
+        - Whether M(multimaster.postgresql.pg_subscription_mm) refuses to make the subscription, because the rows of the peer
+          would never come to this node.
+      type: bool
+      returned: always
   sample:
-    - {module: pg_subscription_mm, login_db: imdb, name: sub_from_pg1, why: [enabled]}
+    - {module: pg_subscription_mm, login_db: imdb, name: sub_from_pg1, why: [enabled], loses_rows: false}
+subscriptions:
+  description: What is known of each of the O(subscriptions).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    login_db:
+      description: The database.
+      type: str
+      returned: always
+    name:
+      description: The name of the subscription.
+      type: str
+      returned: always
+    exists:
+      description: Whether it exists; null where that could not be read.
+      type: bool
+      returned: always
+    received:
+      description: Whether the peer ever sent it a change, the initial copy not counted; null where that could not be read.
+      type: bool
+      returned: always
+  sample:
+    - {login_db: imdb, name: sub_from_pg1, exists: true, received: true}
 """
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -112,6 +142,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._node_diffe
     KINDS,
     described,
     differences,
+    subscriptions,
 )
 
 
@@ -132,7 +163,7 @@ def main() -> None:
             for name, kind in KINDS.items()
             for options in params[name]
         ]
-        return {"changed": False, "differences": differences(stated)}
+        return {"changed": False, "differences": differences(stated), "subscriptions": subscriptions(stated)}
 
     finish(module, work)
 

@@ -124,6 +124,13 @@ options:
       - Without it, a new subscription fails, and a refresh adds the tables without copying them and warns.
     type: bool
     default: false
+  uncopied_rows:
+    description:
+      - What to do when a new subscription copies nothing, although all tables here are empty, the peer's hold rows, and this
+        database has no other subscription. A node that is new or was rebuilt empty would never get these rows.
+    type: str
+    choices: [fail, warn]
+    default: fail
   start_lsn:
     description:
       - The position in the peer's WAL up to which this node has the peer's changes, such as the RV(applied_lsn) that

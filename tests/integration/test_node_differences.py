@@ -106,6 +106,24 @@ def test_a_database_that_is_not_there_is_a_difference(node: Node) -> None:
     assert "no_such_database" in found["pg_publication"][0]
 
 
+def test_a_peer_that_sent_changes_of_its_own_is_told_from_one_that_only_received_this_node_s(node: Node) -> None:
+    """The initial copy, and the rows of a node that come back from nowhere, are none of them."""
+    mesh = node.mesh
+    expected = {"login_db": mesh.db, "name": NAME, "exists": False, "received": False}
+    mesh.insert(node.server, 1)
+    assert node.compare()["subscriptions"] == [expected]
+    node.make()
+    node.run_module("pg_subscription_mm", mesh.arguments(mesh.b, copy_data=True))
+    mesh.insert(node.server, 2)
+    mesh.wait_for_ids(mesh.b, [1, 2])
+    # What is not published either.
+    mesh.b.query("CREATE TEMPORARY TABLE mine (id int PRIMARY KEY)", db=mesh.db)
+    assert node.compare()["subscriptions"] == [{**expected, "exists": True}]
+    mesh.insert(mesh.b, 3)
+    mesh.wait_for_ids(node.server, [1, 2, 3])
+    assert node.compare()["subscriptions"] == [{**expected, "exists": True, "received": True}]
+
+
 def test_a_description_that_no_module_takes_fails_with_one_sentence(run_module: RunModule, node: Node) -> None:
     arguments = {**node.login, "publications": [{"name": "pub", "all_tabels": True}]}
     result = run_module("pg_node_differences", arguments, fails=True)

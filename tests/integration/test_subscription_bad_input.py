@@ -162,6 +162,34 @@ def test_peers_that_are_not_set_up(
 # This node
 
 
+def test_an_empty_node_is_not_left_without_the_rows_of_its_peer(
+    refused: t.Callable[..., str], run_module: RunModule, mesh: Mesh
+) -> None:
+    mesh.insert(mesh.b, 1)
+    message = refused()
+    assert "public.t" in message
+    assert "public.u" not in message
+    allowed = run_module("pg_subscription_mm", mesh.arguments(mesh.a, uncopied_rows="warn"))
+    assert any("public.t" in warning for warning in warnings_of(allowed))
+    assert mesh.ids(mesh.a) == []
+
+
+def test_an_empty_node_is_refused_before_it_joins_and_rows_that_were_deleted_are_none(
+    run_module: RunModule, mesh: Mesh
+) -> None:
+    """Neither is a mesh held up whose first rows are on this node."""
+    mesh.insert(mesh.b, 1)
+    arguments = mesh.arguments(mesh.a)
+    login = mesh.pair.login(mesh.a)
+    described = {key: value for key, value in arguments.items() if key not in login}
+    found = run_module("pg_node_differences", {**login, "subscriptions": [described]})["differences"]
+    assert [difference["loses_rows"] for difference in found] == [True]
+    mesh.b.query("DELETE FROM t", db=mesh.db)
+    found = run_module("pg_node_differences", {**login, "subscriptions": [described]})["differences"]
+    assert [difference["loses_rows"] for difference in found] == [False]
+    run_module("pg_subscription_mm", arguments)
+
+
 def test_tables_that_hold_rows(refused: t.Callable[..., str], run_module: RunModule, mesh: Mesh) -> None:
     mesh.insert(mesh.a, 1)
     mesh.insert(mesh.b, 2)

@@ -166,10 +166,33 @@ def test_copies(changes: dict[str, t.Any], said: str) -> None:
 
 def test_rows_that_stay_behind_are_named() -> None:
     behind = {T: PublishedTable(frozenset({"id"}), has_size=True), U: PublishedTable(frozenset({"id"}))}
-    assert "public.t." in plan_for(wanted(), nothing_yet(tables=tables(published=behind))).warnings[0]
+    told = wanted(uncopied_rows="warn")
+    assert "public.t." in plan_for(told, nothing_yet(tables=tables(published=behind))).warnings[0]
     assert plan_for(wanted(copy_data=True), nothing_yet(tables=tables(published=behind))).warnings == []
     here_too = tables(published=behind, nonempty=frozenset({T}))
     assert plan_for(wanted(), nothing_yet(tables=here_too)).warnings == []
+
+
+def test_an_empty_node_that_would_copy_nothing_is_refused() -> None:
+    behind = {T: PublishedTable(frozenset({"id"}), has_row=True), U: PublishedTable(frozenset({"id"}))}
+    message = refused(wanted(), nothing_yet(tables=tables(published=behind)))
+    assert "(public.t)" in message
+    assert "multimaster_seed" in message
+    assert plan_for(wanted(copy_data=True), nothing_yet(tables=tables(published=behind))).warnings == []
+
+
+def test_an_empty_node_that_has_or_will_get_the_rows_is_no_such_node() -> None:
+    behind = {T: PublishedTable(frozenset({"id"}), has_row=True), U: PublishedTable(frozenset({"id"}))}
+    rows = tables(published=behind)
+    # It joined by another subscription; an interrupted run made the slot, which keeps what came since; rows here, too.
+    other = OtherSubscription("sub_from_pg3", "imdb", "slot_3", CONNINFO)
+    plan_for(wanted(), nothing_yet(tables=rows, local=local(others=(other,))))
+    refused(wanted(), nothing_yet(tables=rows, local=local(others=(other._replace(database="shop"),))))
+    plan_for(wanted(), nothing_yet(tables=rows, local=local(slot_made_here=True), peer=peer(slots={"slot": SLOT})))
+    plan_for(wanted(), nothing_yet(tables=tables(published=behind, nonempty=frozenset({U}))))
+    # Size without rows: they were deleted.
+    emptied = {name: PublishedTable(frozenset({"id"}), has_size=True, has_row=False) for name in (T, U)}
+    assert plan_for(wanted(), nothing_yet(tables=tables(published=emptied))).warnings == []
 
 
 @pytest.mark.parametrize("changes", [{"standby": True}, {"superuser": False}])
@@ -198,6 +221,7 @@ PARAMS: dict[str, t.Any] = {
     "failover": None,
     "copy_data": False,
     "copy_into_nonempty": False,
+    "uncopied_rows": "fail",
     "start_lsn": None,
     "leftover_slot": "fail",
     "lost_slot": "fail",

@@ -1,0 +1,94 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A node that joins nodes in use is told from a first deployment, whole or interrupted."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems
+
+NAMES = ("pg1", "pg2", "pg3")
+NODES = [{"name": name, "node_id": number, "address": name, "port": 5432} for number, name in enumerate(NAMES, 1)]
+
+Known = dict[str, list[dict[str, t.Any]]]
+
+
+def mesh(*there: str, received: t.Sequence[str] = (), names: t.Sequence[str] = NAMES, database: str = "imdb") -> Known:
+    """What each node says, with the directions ``1<2`` (node 1 from node 2) that are there or ever brought a change."""
+    return {
+        f"pg{node[2:]}": [
+            {
+                "login_db": database,
+                "name": f"sub_from_{peer}",
+                "exists": f"{node[2:]}<{peer[2:]}" in {*there, *received},
+                "received": f"{node[2:]}<{peer[2:]}" in received,
+            }
+            for peer in names
+            if peer != node
+        ]
+        for node in names
+    }
+
+
+def problems(known: Known, name: str = "pg3", seed: str = "pg1") -> list[str]:
+    return join_problems(NODES, name, seed, known)
+
+
+def test_a_first_deployment_is_no_join() -> None:
+    for name in NAMES:
+        assert problems(mesh(), name) == []
+
+
+def test_a_first_deployment_that_was_interrupted_is_none_either_while_only_the_seed_was_written_to() -> None:
+    assert problems(mesh("1<2", received=["2<1"])) == []
+    assert problems(mesh("1<2", received=["2<1", "3<1"])) == []
+
+
+def test_a_third_node_that_joins_two_in_use_is_refused() -> None:
+    (problem,) = problems(mesh(received=["1<2", "2<1"]))
+    assert "pg3 would join the database imdb" in problem
+    assert "pg2 wrote to it" in problem
+    assert "multimaster_join_confirmed" in problem
+
+
+def test_a_join_that_was_interrupted_after_the_copy_is_one_still() -> None:
+    assert problems(mesh(received=["1<2", "2<1", "3<1"]))
+
+
+def test_a_seed_that_lost_its_subscriptions_joins_too() -> None:
+    assert problems(mesh(received=["2<3", "3<2"]), "pg1")
+
+
+def test_each_database_is_judged_by_itself() -> None:
+    shop = mesh(database="shop")
+    known = {name: entries + shop[name] for name, entries in mesh(received=["1<2", "2<1"]).items()}
+    (problem,) = problems(known)
+    assert "imdb" in problem
+
+
+def test_nodes_that_are_all_joined_do_not_join() -> None:
+    known = mesh(received=["1<2", "1<3", "2<1", "2<3", "3<1", "3<2"])
+    for name in NAMES:
+        assert problems(known, name) == []
+
+
+def test_a_mesh_of_two_copies_everything() -> None:
+    assert join_problems(NODES[:2], "pg2", "pg1", mesh(received=["1<2"], names=NAMES[:2])) == []
+
+
+def test_a_subscription_that_could_not_be_read_is_not_taken_for_absent() -> None:
+    known = mesh(received=["1<2", "2<1"])
+    known["pg3"] = [{**entry, "exists": None, "received": None} for entry in known["pg3"]]
+    assert problems(known) == []
+
+
+def test_a_run_on_the_new_node_alone_cannot_see_what_the_others_do() -> None:
+    known = {"pg3": mesh()["pg3"]}
+    (problem,) = problems(known)
+    assert "run it on all nodes" in problem
+
+
+def test_a_check_run_that_has_nothing_to_compare_yet_is_no_join() -> None:
+    assert problems({"pg1": [], "pg2": [], "pg3": []}) == []
