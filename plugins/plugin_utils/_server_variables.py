@@ -109,6 +109,7 @@ def host_problems(host: Mapping, values: Mapping, packages_missing: t.Sequence[s
         *_distribution_problems(host, values),
         *_room_problems(host, values, packages_missing),
         *_port_problems(host, values),
+        *_peer_problems(host, values),
         *(
             f"There is no {file}; the role certificates puts it there, or set postgresql_tls_certificate_file, "
             "postgresql_tls_key_file and postgresql_tls_ca_file."
@@ -155,6 +156,15 @@ def _port_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
             yield (
                 f"Port {port} belongs to the cluster {name.removeprefix('other:')}, and this role does not upgrade it. "
                 "Run pg_upgradecluster, or set another postgresql_port."
+            )
+
+
+def _peer_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
+    for index, peer in enumerate(values["postgresql_replication_peers"]):
+        if f"unresolved:{peer['address']}" in host:
+            yield (
+                f"The address {peer['address']} of the peer {peer.get('name', index)} does not resolve on this host; correct it "
+                "in the inventory (multimaster_address, or else ansible_host), or have the name known here."
             )
 
 

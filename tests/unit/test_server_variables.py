@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -94,6 +95,20 @@ def test_each_shortcoming_of_a_host_gets_one_sentence(
 ) -> None:
     (problem,) = host(changes, **arguments)
     assert expected in problem
+
+
+def test_an_address_of_a_peer_that_does_not_resolve_is_told_with_the_peer() -> None:
+    """As the look at the host finds it, on this host."""
+    addresses = ("127.0.0.1", "::1", "localhost", "no-such-node.invalid", "192.0.2.0/24", ".example.org")
+    arguments = ("16", "main", "/no/such/data", "", " ".join(addresses))
+    script = ["sh", str(ROOT / "roles/postgresql/files/host.sh"), *arguments]
+    output = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    found = dict(line.split("\t", 1) for line in output.splitlines())
+    (problem,) = host(
+        {name: value for name, value in found.items() if name.startswith("unresolved:")},
+        postgresql_replication_peers=[{"name": f"pg{number}", "address": address} for number, address in enumerate(addresses)],
+    )
+    assert problem.startswith("The address no-such-node.invalid of the peer pg3 does not resolve on this host")
 
 
 def test_a_cluster_that_is_there_keeps_its_port_and_needs_little_room() -> None:

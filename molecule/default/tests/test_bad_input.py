@@ -20,6 +20,7 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"multimaster_databases": "imdb"}, "multimaster_databases must be a list, not a string."),
     ({"multimaster_databases": [{"nam": "imdb"}]}, "has no key nam (did you mean name?)"),
     ({"multimaster_databases": [{"name": "imdb", "owner": "imdb", "tables": []}]}, "has an empty list of tables"),
+    ({"postgresql_replication_peers": [{"name": "pg9", "address": "no-such-node.invalid"}]}, "of the peer pg9 does not resolve"),
     ({"postgresql_settings": {"shared_bufers": "1GB"}}, "postgresql_settings has shared_bufers, which PostgreSQL"),
 ]
 

@@ -2,11 +2,11 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# host.sh VERSION CLUSTER DATA_DIRECTORY PACKAGES FILE... : prints what the role must know of the host, as lines of a name, a tab
-# and a value. Reads only.
+# host.sh VERSION CLUSTER DATA_DIRECTORY PACKAGES PEERS FILE... : prints what the role must know of the host, as lines of a name, a
+# tab and a value. Reads only.
 set -eu
-version=$1 cluster=$2 data=$3 packages=$4
-shift 4
+version=$1 cluster=$2 data=$3 packages=$4 peers=$5
+shift 5
 say() { printf '%s\t%s\n' "$1" "$2"; }
 
 # shellcheck source=/dev/null
@@ -44,6 +44,14 @@ done
 # Words, not one word; and dpkg ends with 1 when it does not know a package.
 # shellcheck disable=SC2086
 dpkg-query --show --showformat='package:${Package}\t${db:Status-Status}\n' $packages 2>/dev/null || true
+
+# A name that does not resolve lets nobody in, and nobody can be reached by it. Networks and domains are none.
+for peer in $peers; do
+    case $peer in
+    */* | .*) ;;
+    *) getent ahosts "$peer" >/dev/null || say "unresolved:$peer" name ;;
+    esac
+done
 
 for file; do
     folder=${file%/*}
