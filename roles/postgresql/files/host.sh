@@ -45,11 +45,12 @@ done
 # shellcheck disable=SC2086
 dpkg-query --show --showformat='package:${Package}\t${db:Status-Status}\n' $packages 2>/dev/null || true
 
-# A name that does not resolve lets nobody in, and nobody can be reached by it. Networks and domains are none.
+# A new name that does not resolve lets nobody in, and nobody can be reached by it. One that was let in before may be down.
+# Networks and domains are no names.
 for peer in $peers; do
     case $peer in
     */* | .*) ;;
-    *) getent ahosts "$peer" >/dev/null || say "unresolved:$peer" name ;;
+    *) getent ahosts "$peer" >/dev/null || grep -qsF " $peer " "$configuration/pg_hba.conf" || say "unresolved:$peer" name ;;
     esac
 done
 
