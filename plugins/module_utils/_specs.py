@@ -78,6 +78,8 @@ SUBSCRIPTION_SPEC: dict[str, dict[str, t.Any]] = {
     "lost_slot": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},
     "peer_unreachable": {"type": "str", "choices": ["fail", "warn"], "default": "warn"},
     "detach": {"type": "bool", "default": False},
+    "pending_publications": {"type": "list", "elements": "str", "default": []},
+    "pending_owner": {"type": "bool", "default": False},
     "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "int", "default": 300},
     "slot_timeout": {"type": "int", "default": 30},

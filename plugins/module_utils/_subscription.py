@@ -69,6 +69,9 @@ class Wanted(t.NamedTuple):
     lost_slot: str = "fail"
     peer_unreachable: str = "warn"
     detach: bool = False
+    # What the run makes before this task, and a check run does not.
+    pending_publications: frozenset[str] = frozenset()
+    pending_owner: bool = False
     wait: bool = True
     wait_timeout: int = 300
     slot_timeout: int = 30
@@ -189,8 +192,8 @@ class Local(t.NamedTuple):
         ]
 
 
-def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str]) -> Wanted:
-    """The module's parameters as a description. A sentence says what is wrong with them."""
+def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str], check: bool = False) -> Wanted:
+    """The module's parameters as a description. A sentence says what is wrong with them. ``check``: nothing is changed."""
     name = identifier(params["name"], "The subscription's name")
     slot_name = params["slot_name"] or name
     check_slot_name(slot_name, given=params["slot_name"] is not None)
@@ -227,6 +230,8 @@ def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str]) -> Wanted:
         leftover_slot=params["leftover_slot"],
         lost_slot=params["lost_slot"],
         peer_unreachable=params["peer_unreachable"],
+        pending_publications=frozenset(_names(params["pending_publications"])) if check else frozenset(),
+        pending_owner=check and params["pending_owner"],
         wait=params["wait"],
         wait_timeout=params["wait_timeout"],
         slot_timeout=params["slot_timeout"],
@@ -236,11 +241,15 @@ def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str]) -> Wanted:
 def _publications(entries: list[str]) -> tuple[str, ...]:
     if not entries:
         raise MultimasterError("publications is empty: name at least one publication of the peer.")
-    names = [identifier(entry, "The publication's name") for entry in entries]
+    names = _names(entries)
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise MultimasterError(f"{', '.join(map(shown, twice))} is listed twice in publications.")
     return tuple(names)
+
+
+def _names(entries: list[str]) -> list[str]:
+    return [identifier(entry, "The publication's name") for entry in entries]
 
 
 def _start_lsn(text: str | None) -> int | None:

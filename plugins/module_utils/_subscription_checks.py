@@ -38,6 +38,8 @@ def check_local(local: Local) -> None:
 def check_owner(wanted: Wanted, local: Local) -> None:
     """The apply worker logs in as the owner, and must be able to act as the tables' owner."""
     owner, facts = shown(wanted.owner), local.owner
+    if facts is None and wanted.pending_owner:
+        return
     if facts is None:
         raise MultimasterError(f"The owner {owner} does not exist: create the role (LOGIN, without a password) first.")
     if facts.superuser:
@@ -52,7 +54,7 @@ def check_owner(wanted: Wanted, local: Local) -> None:
     if not facts.creates_in_database:
         database = shown(local.database)
         lacks.append(f"CREATE on database {database} (GRANT CREATE ON DATABASE {database} TO {owner})")
-    if lacks:
+    if lacks and not wanted.pending_owner:
         raise MultimasterError(f"The owner {owner} cannot own a subscription: it lacks {' and '.join(lacks)}.")
     if wanted.options["password_required"] and not wanted.conninfo.get("password"):
         raise MultimasterError(
@@ -78,7 +80,7 @@ def check_peer(wanted: Wanted, local: Local, peer: PeerFacts) -> None:
     if not peer.may_replicate:
         user = shown(peer.user)
         raise MultimasterError(f"The role {user} lacks REPLICATION on the peer (ALTER ROLE {user} REPLICATION there).")
-    missing = set(wanted.publications) - peer.publications
+    missing = set(wanted.publications) - peer.publications - wanted.pending_publications
     if missing:
         raise MultimasterError(
             f"The peer's database {shown(peer.database)} lacks the publication {listed(missing)}: create it there first."

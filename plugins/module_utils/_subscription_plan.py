@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_checks as checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils._names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publisher import Publisher, recorded, with_record
 from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, Wanted
@@ -26,7 +27,9 @@ def plan_for(wanted: Wanted, state: State) -> Plan:
     checks.check_owner(wanted, state.local)
     if state.peer is not None:
         checks.check_peer(wanted, state.local, state.peer)
+    state, pending = _with_pending(wanted, state)
     wanted, warnings = _with_publisher(wanted, state)
+    warnings += pending
     if state.local.subscription is not None:
         plan = _plan_repair(wanted, state, state.local.subscription)
     else:
@@ -39,6 +42,22 @@ def plan_for(wanted: Wanted, state: State) -> Plan:
             "max_logical_replication_workers is 0 on this node: nothing is replicated to it until that is raised."
         )
     return plan
+
+
+def _with_pending(wanted: Wanted, state: State) -> tuple[State, list[str]]:
+    """In a check run: the state without the tables of publications that are yet to be made, and what that run would do first."""
+    pending = []
+    if wanted.pending_owner:
+        pending.append(f"The owner {shown(wanted.owner)} would get what it lacks before the subscription {wanted.shown_name}.")
+    missing = set(wanted.publications) - state.peer.publications if state.peer else set()
+    if state.peer and missing:
+        pending.append(
+            f"The peer would publish {checks.listed(missing)} before the subscription {wanted.shown_name}. The tables of that "
+            "cannot be compared yet."
+        )
+        known = state.local.subscription.tables.keys() if state.local.subscription else ()
+        state = state._replace(peer=state.peer._replace(tables=state.peer.tables.union(known)))
+    return state, pending
 
 
 def _with_publisher(wanted: Wanted, state: State) -> tuple[Wanted, list[str]]:

@@ -47,6 +47,8 @@ def check_nonempty(wanted: Wanted, tables: Tables) -> None:
 
 
 def check_table_access(wanted: Wanted, names: t.Collection[TableName], tables: Tables) -> None:
+    if wanted.pending_owner:
+        return
     owner = shown(wanted.owner)
     if wanted.options["run_as_owner"]:
         denied = [name for name in names if not tables.local[name].owner_may_write]

@@ -36,7 +36,8 @@ class Task:
         from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import wanted_from
         from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_manager import SubscriptionManager
 
-        self.wanted = wanted_from(params, conninfo)
+        # A description that is only compared has no such mode: what is missing differs.
+        self.wanted = wanted_from(params, conninfo, getattr(module, "check_mode", False))
         self.job: Job[PeerFacts] | None = None if self.wanted.detach else self.peer.start(self.look)
         self._manager = SubscriptionManager
 

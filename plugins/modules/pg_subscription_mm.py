@@ -171,6 +171,19 @@ options:
       - With O(state=absent), removes the subscription without connecting to the peer, and leaves the slot there.
     type: bool
     default: false
+  pending_publications:
+    description:
+      - In check mode, the publications that the same run makes on the peer before this task. Where one is missing, a warning says
+        that it would be made, and the task does not fail. Without check mode this counts for nothing.
+    type: list
+    elements: str
+    default: []
+  pending_owner:
+    description:
+      - In check mode, whether the same run makes the owner, or gives it what it lacks, before this task. As
+        O(pending_publications).
+    type: bool
+    default: false
   wait:
     description: Whether to wait until every table is ready and the subscription streams.
     type: bool

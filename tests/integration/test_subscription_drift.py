@@ -135,6 +135,24 @@ def test_publications(run_module: RunModule, subscribed: Mesh) -> None:
     assert_repaired(run_module, subscribed, {"publications"}, statements=1, **options)
 
 
+def test_what_the_same_run_would_make_before_is_no_error_of_a_check_run(run_module: RunModule, subscribed: Mesh) -> None:
+    """A publication that was dropped, one by a new name, and a grant that was revoked."""
+    mesh = subscribed
+    mesh.b.query("DROP PUBLICATION pub", db=mesh.db)
+    mesh.a.query(f"REVOKE CREATE ON DATABASE {mesh.db} FROM {OWNER}")
+    for publication, changed in (("pub", False), ("pub_new", True)):
+        options = {"publications": [publication], "pending_publications": [publication], "pending_owner": True}
+        arguments = mesh.arguments(mesh.a, **options)
+        report = run_module("pg_subscription_mm", arguments, check=True)
+        assert report["changed"] == changed
+        assert any(f"would publish {publication}" in warning for warning in warnings_of(report))
+        assert "lacks" in run_module("pg_subscription_mm", arguments, fails=True)["msg"]
+    mesh.a.query(f"GRANT CREATE ON DATABASE {mesh.db} TO {OWNER}")
+    mesh.b.query("CREATE PUBLICATION pub_new FOR ALL TABLES", db=mesh.db)
+    done = run_module("pg_subscription_mm", arguments)
+    assert done["queries"] == report["queries"]
+
+
 def test_tables_that_come_and_go(run_module: RunModule, subscribed: Mesh) -> None:
     subscribed.create_table("w")
     repaired = assert_repaired(run_module, subscribed, {"tables"}, statements=1)

@@ -195,6 +195,28 @@ def test_an_empty_node_that_has_or_will_get_the_rows_is_no_such_node() -> None:
     assert plan_for(wanted(), nothing_yet(tables=tables(published=emptied))).warnings == []
 
 
+def test_what_the_run_would_make_first_is_pending_in_a_check_run() -> None:
+    missing = peer(publications=frozenset(), tables=frozenset())
+    pending = wanted(pending_publications=frozenset({"pub"}))
+    plan = plan_for(pending, running(peer=missing._replace(slots=running().peer.slots)))  # type: ignore[union-attr]
+    assert (plan.statements, plan.warnings) == ([], [plan.warnings[0]])
+    assert "would publish pub" in plan.warnings[0]
+    assert plan_for(pending, nothing_yet(peer=missing)).statements
+    assert "lacks the publication" in refused(wanted(pending_publications=frozenset({"other"})), nothing_yet(peer=missing))
+    lacking = OwnerFacts(creates_in_database=False)
+    for owner in (None, lacking):
+        plan = plan_for(wanted(pending_owner=True), running(local=local(owner=owner, subscription=subscription())))
+        assert "would get what it lacks" in plan.warnings[0]
+    assert "is a superuser" in refused(wanted(pending_owner=True), nothing_yet(local=local(owner=OwnerFacts(superuser=True))))
+
+
+def test_nothing_is_pending_in_a_run_that_makes_it() -> None:
+    params = {**PARAMS, "pending_publications": ["pub"], "pending_owner": True}
+    assert wanted_from(params, {}).pending_publications == frozenset()
+    assert not wanted_from(params, {}).pending_owner
+    assert wanted_from(params, {}, check=True).pending_publications == {"pub"}
+
+
 @pytest.mark.parametrize("changes", [{"standby": True}, {"superuser": False}])
 def test_this_node(changes: dict[str, t.Any]) -> None:
     for what in (wanted(), wanted(present=False)):
@@ -227,6 +249,8 @@ PARAMS: dict[str, t.Any] = {
     "lost_slot": "fail",
     "peer_unreachable": "warn",
     "detach": False,
+    "pending_publications": [],
+    "pending_owner": False,
     "wait": True,
     "wait_timeout": 300,
     "slot_timeout": 30,
