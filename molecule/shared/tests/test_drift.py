@@ -71,6 +71,28 @@ def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
     assert run_playbook("site").changed() == 0
 
 
+def test_a_check_run_says_what_a_run_would_make_first(nodes: list[Node]) -> None:
+    """A publication and a privilege that subscriptions need: both are made before these in a run, and not in a check run."""
+    first, second = nodes[:2]
+    first.admin("DROP PUBLICATION pub_shop", db="shop")
+    second.admin("REVOKE CREATE ON DATABASE shop FROM subscription_owner")
+
+    report = run_playbook("site", "--check", "--diff")
+    said = " ".join(report.output.split())
+    assert "would publish pub_shop" in said
+    assert "would get what it lacks" in said
+    assert report.changed() > 0
+    assert first.admin(PUBLISHED, db="shop") == "0"
+
+    assert run_playbook("site").changed() > 0
+    assert first.admin(PUBLISHED, db="shop") != "0"
+    first.query("INSERT INTO articles (sku) VALUES ('published again')", db="shop")
+    counted = "SELECT count(*) FROM articles WHERE sku = 'published again'"
+    eventually(lambda: second.value(counted, db="shop") == 1, "the row of the publication that was made again")
+    first.query("DELETE FROM articles WHERE sku = 'published again'", db="shop")
+    assert run_playbook("site").changed() == 0
+
+
 def test_a_stopped_service_is_reported_then_started(nodes: list[Node]) -> None:
     second = nodes[1]
     unit = f"postgresql@{version(second)}-main"
