@@ -41,12 +41,12 @@ def plan_creation(wanted: Wanted, state: State) -> Plan:
     tables = state.peer.tables
     copies = wanted.copy_data and bool(tables)
     slot_checks.check_free_slots(wanted, state.peer, int(slot.actions == (CREATE,)) + int(copies))
+    # First, since it is what a node that joins must know before it is given what else it lacks.
+    behind = [] if copies else _rows_left_behind(wanted, state, tables, begins=slot.outcome == "created")
     table_checks.check_tables(wanted, tables, state.tables, copy=copies)
-    plan = Plan()
     if copies:
         table_checks.check_nonempty(wanted, state.tables)
-    else:
-        _tell_of_rows_left_behind(plan, wanted, state, tables, begins=slot.outcome == "created")
+    plan = Plan(warnings=behind)
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)
     after = after_plan(wanted, None)._replace(creation_options=_set_by_default(wanted, state))
@@ -92,14 +92,15 @@ def _creation_statements(wanted: Wanted, marked: bool) -> list[Statement]:
     return made
 
 
-def _tell_of_rows_left_behind(
-    plan: Plan, wanted: Wanted, state: State, names: t.Collection[TableName], begins: bool
-) -> None:
-    """``begins``: no slot was left that keeps what the peer wrote before, and about which the user has decided."""
+def _rows_left_behind(wanted: Wanted, state: State, names: t.Collection[TableName], begins: bool) -> list[str]:
+    """A warning of the peer's rows that would not come, if there are any; an error where that can hardly be meant.
+
+    ``begins``: no slot was left that keeps what the peer wrote before, and about which the user has decided.
+    """
     here, there = state.tables.nonempty, state.tables.published
     behind = [name for name in names if name not in here and name in there and there[name].holds_rows]
     if not behind:
-        return
+        return []
     joins = not here and not any(other.database == state.local.database for other in state.local.others)
     if joins and begins and wanted.uncopied_rows == "fail":
         raise MultimasterError(
@@ -109,10 +110,10 @@ def _tell_of_rows_left_behind(
             "Where the rows are to stay away, set uncopied_rows to warn (multimaster_uncopied_rows).",
             rows_left_behind=[checks.listed([name]) for name in behind],
         )
-    plan.warnings.append(
+    return [
         "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
         f"{checks.listed(behind)}."
-    )
+    ]
 
 
 def _set_by_default(wanted: Wanted, state: State) -> dict[str, t.Any]:

@@ -5,10 +5,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import typing as t
+from pathlib import Path
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("pg1", "pg2", "pg3")
 NODES = [{"name": name, "node_id": number, "address": name, "port": 5432} for number, name in enumerate(NAMES, 1)]
 
@@ -92,3 +96,52 @@ def test_a_run_on_the_new_node_alone_cannot_see_what_the_others_do() -> None:
 
 def test_a_check_run_that_has_nothing_to_compare_yet_is_no_join() -> None:
     assert problems({"pg1": [], "pg2": [], "pg3": []}) == []
+
+
+# The role, with what its comparison found on three hosts. Without databases, nothing is left to do but to refuse.
+
+PLAY = """
+- hosts: all
+  gather_facts: false
+  vars:
+    multimaster_databases: []
+    multimaster_nodes: {nodes}
+    multimaster_replication_password: x
+    multimaster_node_id: 0
+  tasks:
+    - ansible.builtin.set_fact:
+        __multimaster_compared: "{{{{ ({compared})[inventory_hostname] }}}}"
+    - ansible.builtin.include_role:
+        name: multimaster.postgresql.multimaster
+        tasks_from: join
+"""
+IN_USE = mesh(received=["1<2", "2<1"])
+LOST = {"loses_rows": True, "why": ["These rows would never come to this node."]}
+
+
+def joins(folder: Path, known: Known, *arguments: str, differences: t.Sequence[dict[str, t.Any]] = ()) -> str:
+    """The role's first words to hosts of which one differs in this way, or an empty text when it went on."""
+    compared = {name: {"subscriptions": entries, "differences": []} for name, entries in known.items()}
+    compared["pg1"]["differences"] = list(differences)
+    file = folder / "play.yml"
+    file.write_text(PLAY.format(nodes=NODES, compared=compared))
+    command = ["ansible-playbook", "-i", ",".join(NAMES) + ",", "-c", "local", *arguments, str(file)]
+    environment = {**os.environ, "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_NOCOLOR": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=folder)
+    said = " ".join(done.stdout.split())
+    assert ("Publications | Publish each database" in said) == (done.returncode == 0), done.stdout + done.stderr
+    return said if done.returncode else ""
+
+
+def test_the_role_refuses_a_join_of_nodes_in_use_and_stops_all_nodes(tmp_path: Path) -> None:
+    assert "pg3: pg3 would join the database imdb" in joins(tmp_path, IN_USE)
+    assert joins(tmp_path, IN_USE, "-e", "multimaster_join_confirmed=true") == ""
+
+
+def test_the_role_goes_on_with_a_first_deployment_that_was_interrupted(tmp_path: Path) -> None:
+    assert joins(tmp_path, mesh("1<2", received=["2<1"])) == ""
+
+
+def test_the_role_refuses_what_would_leave_a_node_without_rows_whatever_is_confirmed(tmp_path: Path) -> None:
+    said = joins(tmp_path, mesh(), "-e", "multimaster_join_confirmed=true", differences=[LOST])
+    assert "pg1: These rows would never come to this node." in said

@@ -178,6 +178,9 @@ def test_an_empty_node_that_would_copy_nothing_is_refused() -> None:
     message = refused(wanted(), nothing_yet(tables=tables(published=behind)))
     assert "(public.t)" in message
     assert "multimaster_seed" in message
+    # Also where a column is missing that the role would add first.
+    columns = tables(published=behind, local={T: APP, U: APP._replace(columns=frozenset())})
+    assert "multimaster_seed" in refused(wanted(), nothing_yet(tables=columns))
     assert plan_for(wanted(copy_data=True), nothing_yet(tables=tables(published=behind))).warnings == []
 
 
