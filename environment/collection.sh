@@ -9,13 +9,22 @@
 export PATH=$venv/bin:$PATH
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cd "$project"
-ansible-galaxy collection build --force --output-path "$work" . >&2
+# From a copy that has what a user's clone has: deployments beside their inventories, with keys and passwords that must not be packed.
+mkdir "$work/clone"
+tar -C "$project" --exclude='./.*' --create . | tar -C "$work/clone" --extract
+for deployment in .deployment/containers inventories/example/.deployment; do
+    mkdir -p "$work/clone/$deployment/ca" "$work/clone/$deployment/secrets"
+    echo secret | tee "$work/clone/$deployment/ca/ca.key" >"$work/clone/$deployment/secrets/imdb"
+done
+ansible-galaxy collection build --force --output-path "$work" "$work/clone" >&2
 tarball=$(echo "$work"/multimaster-postgresql-*.tar.gz)
 say "tarball: $(du -k "$tarball" | cut -f1) kB, $(tar -tzf "$tarball" | wc -l) files"
 
 stray=$(tar -tzf "$tarball" | grep -vE '^(FILES.json|MANIFEST.json|README.md|LICENSE|CHANGELOG.rst)$|^(changelogs|docs|inventories|meta|playbooks|plugins|roles)(/|$)' || true)
 [ -z "$stray" ] || die "the tarball has files that its users have no use for: $(head -n 3 <<<"$stray" | tr '\n' ' ')" "add them to build_ignore in galaxy.yml"
+
+secret=$(tar -tzf "$tarball" | grep -F .deployment || true)
+[ -z "$secret" ] || die "the tarball has a deployment's secrets: $(head -n 3 <<<"$secret" | tr '\n' ' ')" "keep them out with build_ignore in galaxy.yml"
 
 # Away from the clone and its settings, so that nothing but the installed copy can be found.
 cd "$work"
