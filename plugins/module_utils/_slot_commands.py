@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
@@ -23,6 +24,9 @@ QUERY_CANCELED = "57014"
 UNDEFINED_OBJECT = "42704"
 
 _LOOK_EVERY = 0.1
+
+# Where in another session's statement a secret may follow: ALTER ROLE .. PASSWORD, a connection string, an option of a user mapping.
+_SECRET = re.compile("password|passwd|pwd|passphrase|secret|token|://", re.IGNORECASE)
 
 # Whom the creation waits for. What the role may not see (pg_read_all_stats shows it) comes back as NULL.
 # A prepared transaction holds it up without any process.
@@ -67,7 +71,8 @@ def _create(peer: Peer, statement: SlotStatement, seconds: int) -> None:
         while not job.finished(1):
             if observer is None:
                 observer = peer.another()
-            blockers = observer.run(lambda connection: connection.fetch(_BLOCKERS, {"pid": pid})) or blockers
+            found = observer.run(lambda connection: connection.fetch(_BLOCKERS, {"pid": pid}))
+            blockers = [{**each, "query": without_secrets(each["query"])} for each in found] or blockers
         job.result()
     except MultimasterError as error:
         if error.details.get("sqlstate") != QUERY_CANCELED:
@@ -81,6 +86,12 @@ def _create(peer: Peer, statement: SlotStatement, seconds: int) -> None:
     finally:
         if observer is not None:
             observer.close()
+
+
+def without_secrets(query: str | None) -> str | None:
+    """Another session's statement up to where a secret may follow. The rest is not shown, since nobody knows where the secret ends."""
+    found = _SECRET.search(query) if query else None
+    return query if query is None or found is None else query[: found.end()] + " ********"
 
 
 def _described(blockers: list[dict[str, t.Any]], seconds: int) -> str:

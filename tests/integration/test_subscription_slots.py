@@ -258,6 +258,11 @@ def test_a_long_transaction_is_named(run_module: RunModule, mesh: Mesh) -> None:
         assert "pg_current_xact_id" in failed["blockers"][0]["query"]
         assert failed["blockers"][0]["application"] == "nightly job"
         assert failed["blockers"][0]["seconds"] >= 3
+        with blocker.cursor() as cursor:
+            cursor.execute("ALTER ROLE postgres PASSWORD 'hunter2'")
+        failed = run_module("pg_subscription_mm", mesh.arguments(mesh.a, slot_timeout=3), fails=True)
+        assert "ALTER ROLE postgres PASSWORD" in failed["msg"]
+        assert "hunter2" not in failed.output
     finally:
         mesh.b.query("REVOKE pg_read_all_stats FROM replicator")
         blocker.close()
