@@ -74,7 +74,19 @@ def _refresh(plan: Plan, wanted: Wanted, state: State, peer: PeerFacts) -> State
             f"No new table is copied, because these hold rows here: {checks.listed(state.tables.nonempty)}. Rows that the "
             "peer already has in the new tables stay there."
         )
+    elif not copy:
+        _warn_of_rows_left_behind(plan, state)
     table_checks.check_tables(wanted, new, state.tables, copy=copy)
     if copy:
         slot_checks.check_free_slots(wanted, peer, 1)
     return statements.refresh(wanted.name, copy)
+
+
+def _warn_of_rows_left_behind(plan: Plan, state: State) -> None:
+    here, there = state.tables.nonempty, state.tables.published
+    behind = [name for name in state.new_tables if name not in here and name in there and there[name].holds_rows]
+    if behind:
+        plan.warnings.append(
+            "copy_data is false, and these new tables are empty here while they hold rows on the peer, which stay there: "
+            f"{checks.listed(behind)}."
+        )

@@ -185,6 +185,18 @@ def test_a_new_table_is_copied_only_into_emptiness(run_module: RunModule, subscr
     subscribed.wait_for_ids(subscribed.a, [1, 3], table="x")
 
 
+def test_rows_that_a_new_table_has_on_the_peer_are_told(run_module: RunModule, subscribed: Mesh) -> None:
+    subscribed.create_table("w")
+    subscribed.create_table("x")
+    subscribed.insert(subscribed.b, 1, table="w")
+    repaired = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a))
+    assert repaired["changed"]
+    (warning,) = warnings_of(repaired)
+    assert "public.w" in warning
+    assert "public.x" not in warning
+    assert subscribed.ids(subscribed.a, "w") == []
+
+
 def test_a_new_table_that_is_missing_here(run_module: RunModule, subscribed: Mesh) -> None:
     """Replication of all tables would stop at its first row."""
     subscribed.create_table("w", subscribed.b)

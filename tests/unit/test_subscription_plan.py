@@ -34,6 +34,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot impor
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_statements import SlotStatement
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import OtherSubscription, OwnerFacts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import PublishedTable
 
 MARK = "'multimaster_slot_of_sub_in_' || current_database()"
 CREATE = (
@@ -298,6 +299,15 @@ def test_what_a_refresh_copies(copy_data: bool, nonempty: t.Any, into_nonempty: 
     plan = plan_for(wanted(copy_data=copy_data, copy_into_nonempty=into_nonempty), state)
     assert shown(plan)[-1].endswith(f"(copy_data = {str(copies).lower()})")
     assert bool(plan.warnings) == (copy_data and not copies)
+
+
+def test_a_refresh_without_a_copy_names_rows_that_stay_behind() -> None:
+    behind = {T: PublishedTable(frozenset({"id"}), has_size=True), U: PublishedTable(frozenset({"id"}), has_size=True)}
+    refreshed = subscription(tables={T: "r"})
+    (warning,) = plan_for(wanted(), running(refreshed, tables=tables(published=behind))).warnings
+    assert "public.u." in warning
+    assert "public.t" not in warning, "it is not new"
+    assert plan_for(wanted(copy_data=True), running(refreshed, tables=tables(published=behind))).warnings == []
 
 
 def test_new_publications_with_the_same_tables_need_no_refresh() -> None:
