@@ -25,7 +25,7 @@ UNDEFINED_OBJECT = "42704"
 
 _LOOK_EVERY = 0.1
 
-# Where in another session's statement a secret may follow: ALTER ROLE .. PASSWORD, a connection string, an option of a user mapping.
+# Where in another session's statement a secret may follow: ALTER ROLE .. PASSWORD, a connection string, a user mapping.
 _SECRET = re.compile("password|passwd|pwd|passphrase|secret|token|://", re.IGNORECASE)
 
 # Whom the creation waits for. What the role may not see (pg_read_all_stats shows it) comes back as NULL.
@@ -89,7 +89,7 @@ def _create(peer: Peer, statement: SlotStatement, seconds: int) -> None:
 
 
 def without_secrets(query: str | None) -> str | None:
-    """Another session's statement up to where a secret may follow. The rest is not shown, since nobody knows where the secret ends."""
+    """Another session's statement up to where a secret may follow: nobody knows where that ends."""
     found = _SECRET.search(query) if query else None
     return query if query is None or found is None else query[: found.end()] + " ********"
 

@@ -182,6 +182,8 @@ class Local(t.NamedTuple):
     owner: OwnerFacts | None = None
     # Another run was at work on this subscription until now.
     waited: bool = False
+    # Of all subscriptions of this server.
+    subscription_oids: frozenset[int] = frozenset()
 
     def others_with(self, slot: str, conninfo: dict[str, str]) -> list[OtherSubscription]:
         """Those that name this slot, as far as is known of the same peer: host names are not compared."""

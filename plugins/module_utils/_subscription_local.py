@@ -65,6 +65,7 @@ SELECT current_setting('multimaster.lock')::bool AS locked,
           FROM pg_subscription o JOIN pg_database d ON d.oid = o.subdbid
          WHERE o.subslotname IS NOT NULL
            AND NOT (o.subname = %(name)s AND d.datname = current_database())) AS others,
+       (SELECT jsonb_agg(oid::bigint) FROM pg_subscription) AS subscription_oids,
        (SELECT to_jsonb(s) || jsonb_build_object(
                    'owner', r.rolname,
                    'comment', obj_description(s.oid, 'pg_subscription'),
@@ -150,6 +151,7 @@ def _local_from(row: dict[str, t.Any], version: int) -> Local:
         ),
         slot_made_here=row["slot_made_here"],
         owner=None if row["owner"] is None else OwnerFacts(**row["owner"]),
+        subscription_oids=frozenset(row["subscription_oids"] or ()),
     )
 
 

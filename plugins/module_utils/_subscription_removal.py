@@ -8,6 +8,9 @@
 
 from __future__ import annotations
 
+import re
+import typing as t
+
 from ansible_collections.multimaster.postgresql.plugins.module_utils import (
     _slot_statements,
 )
@@ -32,7 +35,16 @@ def plan_removal(wanted: Wanted, state: State) -> Plan:
         raise MultimasterError(f"{state.unreachable} To remove the subscription all the same, set detach to true.")
     if state.peer is not None and state.peer.identity == local.identity:
         raise MultimasterError("The peer is this server itself: peer must name the other node.")
-    plan = Plan(results={"slot": "absent", "slot_left": None, "applied_lsn": None, "initial_state": {}, "final_state": {}})
+    plan = Plan(
+        results={
+            "slot": "absent",
+            "slot_left": None,
+            "copy_slots_left": [],
+            "applied_lsn": None,
+            "initial_state": {},
+            "final_state": {},
+        }
+    )
     slot = (current.slot_name if current else None) or wanted.slot_name
     if current is not None:
         _drop_subscription(plan, wanted, state, current)
@@ -43,6 +55,7 @@ def plan_removal(wanted: Wanted, state: State) -> Plan:
         _leave_slot(plan, wanted, state, current, slot)
     else:
         _drop_slot(plan, wanted, state.peer, local, slot)
+        _drop_copy_slots(plan, state.peer, local)
     return plan
 
 
@@ -68,6 +81,14 @@ def _leave_slot(plan: Plan, wanted: Wanted, state: State, current: Subscription 
             f"{why} The subscription {wanted.shown_name} is detached: its slot {slot} stays on the peer and holds WAL there. "
             "Run this again when the peer answers, or drop it there."
         )
+        if current.not_ready:
+            # Which of the tables have one is known to the peer alone.
+            copies = f"pg_{current.oid}_sync_%_{state.local.identity.system_identifier}"
+            plan.results.update(copy_slots_left=[copies])
+            plan.warnings.append(
+                f"{len(current.not_ready)} tables were still being copied: slots of these copies, whose names are like {copies}, "
+                "may stay on the peer too and hold WAL. The same run drops them."
+            )
     elif not wanted.detach:
         plan.results.update(slot="unknown")
         plan.warnings.append(f"{why} Whether the slot {slot} is still on the peer is not known.")
@@ -85,6 +106,38 @@ def _drop_slot(plan: Plan, wanted: Wanted, peer: PeerFacts, local: Local, name: 
     plan.differences.add("slot", "absent", "present")
     plan.results.update(slot="dropped")
     plan.statements.append(_slot_statements.drop(name))
+
+
+def _drop_copy_slots(plan: Plan, peer: PeerFacts, local: Local) -> None:
+    """Those of this server's unfinished copies: of this subscription, and of earlier ones that are gone.
+
+    DROP SUBSCRIPTION drops those of its own where the server itself reaches the peer; then there is nothing left to drop.
+    """
+    this = local.subscription.oid if local.subscription else None
+    left = []
+    for slot, oid in _copy_slots(peer, local):
+        if oid == this or (oid not in local.subscription_oids and not slot.active):
+            plan.differences.add(f"slot {slot.name}", "absent", "present")
+            plan.statements.append(_slot_statements.drop(slot.name))
+        elif oid not in local.subscription_oids:
+            left.append(slot.name)
+    if left:
+        plan.results.update(copy_slots_left=left)
+        plan.warnings.append(
+            "These slots of copies for a subscription that is gone are still in use on the peer and are left alone: "
+            f"{', '.join(left)}. Run this again later, or drop them there."
+        )
+
+
+def _copy_slots(peer: PeerFacts, local: Local) -> t.Iterator[tuple[Slot, int]]:
+    """With the oid of the subscription that they are for. Those of a copy of this server, with its identifier, look the same."""
+    identifier = local.identity.system_identifier
+    if peer.identity.system_identifier == identifier:
+        return
+    for name, slot in sorted(peer.slots.items()):
+        match = re.fullmatch(rf"pg_([0-9]+)_sync_[0-9]+_{identifier}", name)
+        if match and slot.fits(peer.database):
+            yield slot, int(match[1])
 
 
 def _why_left_alone(wanted: Wanted, peer: PeerFacts, local: Local, slot: Slot) -> str | None:

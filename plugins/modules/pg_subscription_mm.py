@@ -299,6 +299,14 @@ slot_left:
   returned: with O(state=absent)
   type: str
   sample: slot_1_to_2
+copy_slots_left:
+  description:
+    - Names of slots of unfinished initial copies that stay on the peer. While the peer does not answer, a pattern for C(LIKE)
+      that they match, where the removed subscription had tables that were not ready.
+  returned: with O(state=absent)
+  type: list
+  elements: str
+  sample: []
 applied_lsn:
   description: The position in the peer's WAL up to which the removed subscription had applied the peer's changes, or null.
   returned: with O(state=absent)

@@ -313,6 +313,42 @@ def test_removed_while_the_peer_is_down(run_module: RunModule, mesh: Mesh) -> No
     assert mesh.slots(mesh.b) == []
 
 
+def test_slots_of_unfinished_copies_go_too(run_module: RunModule, mesh: Mesh) -> None:
+    """The peer is away when the subscription is removed, and has the slot of a copy that never came to its end."""
+    for server in (mesh.a, mesh.b):
+        mesh.insert(server, 1)
+    copying = mesh.arguments(mesh.a, copy_data=True, copy_into_nonempty=True, wait=False)
+    run_module("pg_subscription_mm", copying)
+    wait_until(lambda: len(mesh.slots(mesh.b)) == 2, what="a slot for the copy, which fails at the row that both have")
+    copy_slot = next(name for name in mesh.slots(mesh.b) if "_sync_" in name)
+    mesh.b.stop()
+    arguments = mesh.arguments(mesh.a, state="absent")
+    removed = run_module("pg_subscription_mm", arguments)
+    (pattern,) = removed["copy_slots_left"]
+    assert any(pattern in warning for warning in warnings_of(removed))
+
+    mesh.b.start()
+    assert mesh.slots(mesh.b) == sorted([copy_slot, mesh.slot(mesh.a)])
+    assert mesh.b.value("SELECT %s LIKE %s", [copy_slot, pattern])
+    would_be = run_module("pg_subscription_mm", arguments, check=True)
+    result = run_module("pg_subscription_mm", arguments)
+    assert result["queries"] == would_be["queries"]
+    assert result["changed"]
+    assert result["copy_slots_left"] == []
+    assert mesh.slots(mesh.b) == []
+    assert not run_module("pg_subscription_mm", arguments)["changed"]
+
+
+def test_removed_in_the_middle_of_a_copy(run_module: RunModule, mesh: Mesh) -> None:
+    for server in (mesh.a, mesh.b):
+        mesh.insert(server, 1)
+    run_module("pg_subscription_mm", mesh.arguments(mesh.a, copy_data=True, copy_into_nonempty=True, wait=False))
+    wait_until(lambda: len(mesh.slots(mesh.b)) == 2, what="a slot for the copy, which fails at the row that both have")
+    removed = run_module("pg_subscription_mm", mesh.arguments(mesh.a, state="absent"))
+    assert removed["slot"] == "dropped"
+    assert mesh.slots(mesh.b) == []
+
+
 def test_an_orphan_slot_in_use_is_left(run_module: RunModule, mesh: Mesh) -> None:
     user = foreign_slot_user(mesh.b, make_slot(mesh), mesh.db)
     try:

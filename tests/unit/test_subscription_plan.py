@@ -30,9 +30,10 @@ from subscription_cases import (
 )
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import EMPTY
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_statements import SlotStatement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import OtherSubscription, OwnerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Identity, OtherSubscription, OwnerFacts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import PublishedTable
 
@@ -424,6 +425,41 @@ def test_removal_without_the_peer_in_the_middle_of_a_copy() -> None:
     plan = plan_for(removal(), running(subscription(tables={T: "d"}), peer=None, unreachable="The peer is down."))
     assert shown(plan)[2].startswith('ALTER SUBSCRIPTION "sub" CONNECTION \'host=/nonexistent')
     assert shown(plan)[3] == DETACH[2]
+    assert plan.results["copy_slots_left"] == ["pg_16400_sync_%_1"]
+    assert "pg_16400_sync_%_1" in plan.warnings[1]
+
+
+def copy_slot(oid: int, identifier: str = "1", **changes: t.Any) -> t.Any:
+    name = f"pg_{oid}_sync_17000_{identifier}"
+    return SLOT._replace(name=name, **changes)
+
+
+def copies(*slots: t.Any, **changes: t.Any) -> Plan:
+    state = nothing_yet(local=local(subscription_oids=frozenset({16400})), peer=peer(slots={slot.name: slot for slot in slots}))
+    return plan_for(removal(), state._replace(**changes))
+
+
+def test_removal_takes_the_slots_of_unfinished_copies_along() -> None:
+    plan = copies(copy_slot(16300), copy_slot(16300, "2"), copy_slot(16400))
+    assert shown(plan) == ["SELECT pg_drop_replication_slot('pg_16300_sync_17000_1')"], "neither of others nor in use"
+    assert plan.differences
+    assert plan.results["copy_slots_left"] == []
+    current = local(subscription=subscription(tables={T: "d"}), subscription_oids=frozenset({16400}))
+    (*_others, last) = shown(copies(copy_slot(16400, active=True), local=current))
+    assert last == "SELECT pg_drop_replication_slot('pg_16400_sync_17000_1')"
+
+
+def test_removal_names_slots_of_copies_that_are_in_use() -> None:
+    plan = copies(copy_slot(16300, active=True))
+    assert plan.statements == []
+    assert not plan.differences
+    assert plan.results["copy_slots_left"] == ["pg_16300_sync_17000_1"]
+    assert "pg_16300_sync_17000_1" in plan.warnings[0]
+
+
+def test_removal_leaves_slots_that_may_be_of_a_copy_of_this_server() -> None:
+    same = peer(identity=Identity("1", "2026-01-02", 5433), slots={"pg_16300_sync_17000_1": copy_slot(16300)})
+    assert copies(peer=same).statements == []
 
 
 def test_removal_of_what_is_not_there() -> None:
