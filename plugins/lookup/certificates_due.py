@@ -34,6 +34,8 @@ options:
   given:
     description:
       - The certificates were brought by the user and are only checked. The reasons say what is wrong with them.
+      - They must be valid now, be for the names wanted at least, and be issued by a root in the issuer's file, directly or
+        by way of authorities whose certificates are in one of the two files.
     type: bool
     default: false
 """

@@ -74,28 +74,39 @@ def certificate_due(wanted: Wanted, until: datetime.datetime) -> str:
 
 
 def given_problem(wanted: Wanted, now: datetime.datetime) -> str:
-    """What is wrong with a certificate that the user brings, or nothing."""
+    """What is wrong with a certificate that the user brings, or nothing.
+
+    It must be for at least the names wanted. Files may hold a chain: the certificate itself first, as PostgreSQL wants it.
+    """
     files = [wanted.certificate] if wanted.issuer is None else [wanted.certificate, wanted.key, wanted.issuer]
     for file in files:
         if not file.is_file():
             return f"{file} is not there"
     try:
-        certificate = _certificate(wanted.certificate)
-        if _expiry(certificate, now):
-            return f"{wanted.certificate} {_expiry(certificate, now)}"
+        chain = _certificates(wanted.certificate)
+        ended = next(filter(None, (_not_valid(certificate, now) for certificate in chain)), "")
+        if ended:
+            return f"{wanted.certificate} {ended}"
         if wanted.issuer is None:
             return ""
-        if _key(wanted.key, wanted.passphrase) != _public(certificate):
+        if _key(wanted.key, wanted.passphrase) != _public(chain[0]):
             return f"{wanted.key} is not the key of {wanted.certificate}"
+        trusted = _certificates(wanted.issuer)
     except MultimasterError as error:
         return str(error).rstrip(".")
-    subject = _subject(certificate, wanted)
-    return f"{wanted.certificate} {subject}" if subject else ""
+    problem = _subject(chain[0], dataclasses.replace(wanted, subject_alt_names=())) or _not_covered(chain[0], wanted)
+    if not problem and not _leads_to(chain[0], [*chain[1:], *trusted], trusted):
+        problem = f"was not issued by an authority in {wanted.issuer}, nor by one whose certificate follows in the file"
+    return f"{wanted.certificate} {problem}" if problem else ""
 
 
 def _certificate(file: Path) -> x509.Certificate:
+    return _certificates(file)[0]
+
+
+def _certificates(file: Path) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificate(file.read_bytes())
+        return x509.load_pem_x509_certificates(file.read_bytes())
     except (ValueError, OSError) as error:
         raise MultimasterError(f"{file} cannot be read as a PEM certificate ({type(error).__name__}).") from None
 
@@ -120,6 +131,43 @@ def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature):
         return False
     return True
+
+
+def _leads_to(
+    certificate: x509.Certificate, known: t.Sequence[x509.Certificate], trusted: t.Sequence[x509.Certificate]
+) -> bool:
+    """Whether issuers among those known lead to a trusted one that issued itself, where PostgreSQL's checks end too."""
+    if _issued_by(certificate, certificate):
+        return certificate in trusted
+    rest = [each for each in known if each != certificate]
+    return any(_leads_to(each, rest, trusted) for each in rest if _may_issue(each) and _issued_by(certificate, each))
+
+
+def _may_issue(certificate: x509.Certificate) -> bool:
+    try:
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    except x509.ExtensionNotFound:
+        # As authorities of old are.
+        return _issued_by(certificate, certificate)
+
+
+def _not_valid(certificate: x509.Certificate, now: datetime.datetime) -> str:
+    begin = certificate.not_valid_before_utc
+    return f"is valid from {begin:%Y-%m-%d} on only" if begin > now else _expiry(certificate, now)
+
+
+def _not_covered(certificate: x509.Certificate, wanted: Wanted) -> str:
+    parts = (name.partition(":") for name in _subject_alt_names(certificate))
+    present = {f"{kind}:{name.lower()}" for kind, _colon, name in parts}
+    # A wildcard stands for one label.
+    missing = [
+        name
+        for name in wanted.subject_alt_names
+        if name not in present and not (name.startswith("DNS:") and f"DNS:*.{name.partition('.')[2]}" in present)
+    ]
+    if not missing:
+        return ""
+    return f"is for {', '.join(sorted(present)) or 'no host (it has no subjectAltName)'} and not for {', '.join(missing)}"
 
 
 def _expiry(certificate: x509.Certificate, until: datetime.datetime) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -36,22 +37,28 @@ def write_key(file: Path, passphrase: str = "") -> Key:
     return key
 
 
-def write_certificate(file: Path, key: Key, name: str, issuer: tuple[str, Key], *, days: int = 365) -> None:
+def write_certificate(
+    file: Path, key: Key, name: str, issuer: tuple[str, Key], *, days: int = 365, since: int = 400, authority: bool | None = None,
+    names: Sequence[str] = ("pg1", "2001:db8::1"),
+) -> None:
     def subject(common_name: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common_name)])
 
-    names = x509.SubjectAlternativeName([x509.DNSName("pg1"), x509.IPAddress(ipaddress.ip_address("2001:db8::1"))])
-    certificate = (
+    builder = (
         x509.CertificateBuilder()
         .subject_name(subject(name))
         .issuer_name(subject(issuer[0]))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(NOW - datetime.timedelta(days=400))
+        .not_valid_before(NOW - datetime.timedelta(days=since))
         .not_valid_after(NOW + datetime.timedelta(days=days))
-        .add_extension(names, critical=False)
-        .sign(issuer[1], hashes.SHA256())
     )
+    if names:
+        given = [x509.IPAddress(ipaddress.ip_address(name)) if ":" in name else x509.DNSName(name) for name in names]
+        builder = builder.add_extension(x509.SubjectAlternativeName(given), critical=False)
+    if authority is not None:
+        builder = builder.add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+    certificate = builder.sign(issuer[1], hashes.SHA256())
     file.write_bytes(certificate.public_bytes(Encoding.PEM))
 
 
@@ -165,3 +172,89 @@ def test_what_users_bring(server: Wanted, authority: Wanted) -> None:
     assert given_problem(brought, NOW).endswith("is not there")
     issue(server, authority, days=-1)
     assert "ends on" in given_problem(brought, NOW)
+
+
+@pytest.mark.parametrize(
+    ("names", "missing"),
+    [
+        (("DNS:pg1",), ""),
+        (("IP:2001:db8::1",), ""),
+        (("DNS:pg2", "DNS:pg1"), "DNS:pg2"),
+        (("IP:192.0.2.1",), "IP:192.0.2.1"),
+    ],
+)
+def test_what_users_bring_is_for_the_address(server: Wanted, names: tuple[str, ...], missing: str) -> None:
+    problem = given_problem(dataclasses.replace(server, common_name="", subject_alt_names=names), NOW)
+    assert problem == (missing and f"{server.certificate} is for DNS:pg1, IP:2001:db8::1 and not for {missing}")
+
+
+def test_a_wildcard_stands_for_one_label(brought: Wanted, root: Key) -> None:
+    key = write_key(brought.key)
+    write_certificate(brought.certificate, key, "x", ("root", root), names=["*.example.org"])
+    assert given_problem(dataclasses.replace(brought, subject_alt_names=("DNS:pg1.example.org",)), NOW) == ""
+    for name in ("DNS:example.org", "DNS:a.pg1.example.org"):
+        assert "not for" in given_problem(dataclasses.replace(brought, subject_alt_names=(name,)), NOW)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Key:
+    key = write_key(tmp_path / "root.key")
+    write_certificate(tmp_path / "root.crt", key, "root", ("root", key), authority=True)
+    return key
+
+
+@pytest.fixture
+def brought(tmp_path: Path, root: Key) -> Wanted:
+    return Wanted("server", tmp_path / "brought.crt", tmp_path / "brought.key", issuer=tmp_path / "root.crt")
+
+
+def issue_through(brought: Wanted, root: Key, *, authority: bool | None = True, days: int = 365) -> Path:
+    """The certificate brought, issued by one that the root issued, whose file is returned."""
+    between = brought.certificate.with_name("between.crt")
+    key = write_key(between.with_suffix(".key"))
+    write_certificate(between, key, "between", ("root", root), authority=authority, days=days)
+    write_certificate(brought.certificate, write_key(brought.key), "pg1", ("between", key))
+    return between
+
+
+def test_what_users_bring_is_issued_by_the_authority_they_bring(brought: Wanted, root: Key) -> None:
+    key = write_key(brought.key)
+    write_certificate(brought.certificate, key, "pg1", ("root", root))
+    assert given_problem(brought, NOW) == ""
+    write_certificate(brought.certificate, key, "pg1", ("root", write_key(brought.key.with_name("other.key"))))
+    assert "was not issued by an authority in" in given_problem(brought, NOW)
+
+
+@pytest.mark.parametrize("where", ["certificate", "issuer"])
+def test_a_chain_is_followed(brought: Wanted, root: Key, where: str) -> None:
+    between = issue_through(brought, root)
+    assert "was not issued by an authority in" in given_problem(brought, NOW)
+    with getattr(brought, where).open("ab") as file:
+        file.write(between.read_bytes())
+    assert given_problem(brought, NOW) == ""
+
+
+def test_a_chain_without_its_root_is_none(brought: Wanted, root: Key) -> None:
+    """PostgreSQL trusts what issued itself."""
+    between = issue_through(brought, root)
+    assert "was not issued" in given_problem(dataclasses.replace(brought, issuer=between), NOW)
+
+
+@pytest.mark.parametrize("authority", [False, None])
+def test_not_every_certificate_may_issue_others(brought: Wanted, root: Key, authority: bool | None) -> None:
+    between = issue_through(brought, root, authority=authority)
+    brought.certificate.write_bytes(brought.certificate.read_bytes() + between.read_bytes())
+    assert "was not issued" in given_problem(brought, NOW)
+
+
+def test_the_whole_chain_has_to_be_valid(brought: Wanted, root: Key) -> None:
+    between = issue_through(brought, root, days=-1)
+    brought.certificate.write_bytes(brought.certificate.read_bytes() + between.read_bytes())
+    assert "ends on" in given_problem(brought, NOW)
+    write_certificate(brought.certificate, write_key(brought.key), "pg1", ("root", root), since=-2)
+    assert "is valid from" in given_problem(brought, NOW)
+
+
+def test_a_certificate_for_no_host(brought: Wanted, root: Key) -> None:
+    write_certificate(brought.certificate, write_key(brought.key), "pg1", ("root", root), names=[])
+    assert "it has no subjectAltName" in given_problem(dataclasses.replace(brought, subject_alt_names=("DNS:pg1",)), NOW)

@@ -15,7 +15,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_comma
     [
         ("ALTER ROLE app PASSWORD 'hunter2'", "ALTER ROLE app PASSWORD ********"),
         ("create user u encrypted\npassword\n'hunter2' valid until '2027-01-01'", "create user u encrypted\npassword ********"),
-        ("ALTER SUBSCRIPTION s CONNECTION 'host=b password=hunter2'", "ALTER SUBSCRIPTION s CONNECTION 'host=b password ********"),
+        ("ALTER SUBSCRIPTION s CONNECTION 'password=hunter2'", "ALTER SUBSCRIPTION s CONNECTION 'password ********"),
         ("SELECT dblink_connect('postgresql://app:hunter2@b/x')", "SELECT dblink_connect('postgresql:// ********"),
         ("SELECT set_config('app.token', 'hunter2', false)", "SELECT set_config('app.token ********"),
     ],
