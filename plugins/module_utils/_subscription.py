@@ -193,6 +193,16 @@ class Local(t.NamedTuple):
             if other.slot == slot and all(other.conninfo.get(key) == conninfo.get(key) for key in ("port", "dbname"))
         ]
 
+    def others_beside(self, slot: str, conninfo: dict[str, str]) -> list[OtherSubscription]:
+        """Those that name this slot in another database of the same peer, which has one slot of a name."""
+        return [
+            other
+            for other in self.others
+            if other.slot == slot
+            and other.conninfo.get("dbname") != conninfo.get("dbname")
+            and all(other.conninfo.get(key) == conninfo.get(key) for key in ("host", "hostaddr", "port"))
+        ]
+
 
 def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str], check: bool = False) -> Wanted:
     """The module's parameters as a description. A sentence says what is wrong with them. ``check``: nothing is changed."""

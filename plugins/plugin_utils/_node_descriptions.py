@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._names import MAX_BYTES
+
 Mapping = t.Mapping[str, t.Any]
 Options = dict[str, t.Any]
 
@@ -25,6 +27,11 @@ def publication_name(database: Mapping) -> str:
     return database.get("publication") or f"pub_{database['name']}"
 
 
+def subscription_name(peer: str) -> str:
+    """The subscription to a peer, in each database."""
+    return f"sub_from_{peer}"
+
+
 def slot_suffixes(databases: t.Sequence[Mapping]) -> dict[str, str]:
     """What the slots of each database end with. Names are unique on a whole server: the first database has the plain one."""
     derived = {
@@ -34,13 +41,16 @@ def slot_suffixes(databases: t.Sequence[Mapping]) -> dict[str, str]:
     return {database["name"]: database.get("slot_suffix", derived[database["name"]]) for database in databases}
 
 
-def database_problems(databases: t.Sequence[Mapping]) -> list[str]:
-    """What is wrong with the list of databases, one sentence each. That each entry has its options and their types is known."""
+def database_problems(databases: t.Sequence[Mapping], nodes: t.Sequence[Mapping] = ()) -> list[str]:
+    """What is wrong with the list of databases, and with names made from it and from the nodes' names, one sentence each.
+
+    That each entry has its options and their types is known.
+    """
     names = [database["name"] for database in databases]
     if not names or len(set(names)) < len(names):
         listed = ", ".join(names) or "none"
         return [f"multimaster_databases must list each database that the nodes share once; it lists {listed}."]
-    problems = []
+    problems = _too_long(databases, nodes)
     suffixes = slot_suffixes(databases)
     if len(set(suffixes.values())) < len(names) or not all(_SLOT_SUFFIX.fullmatch(suffix) for suffix in suffixes.values()):
         problems.append(
@@ -58,6 +68,30 @@ def database_problems(databases: t.Sequence[Mapping]) -> list[str]:
                 f"conflict_policy_tables of the database {database['name']} must give each table last_update_wins or error."
             )
     return problems
+
+
+def _too_long(databases: t.Sequence[Mapping], nodes: t.Sequence[Mapping]) -> list[str]:
+    """PostgreSQL cuts longer names off, and then does not find what it is asked for."""
+    problems = []
+    for database in databases:
+        name, publication = database["name"], publication_name(database)
+        if _bytes_over(name):
+            problems.append(f"The database's name {name} has more than {MAX_BYTES} bytes, PostgreSQL's limit. Shorten it.")
+        elif _bytes_over(publication):
+            problems.append(
+                f"The publication {publication} of the database {name} has a name of more than {MAX_BYTES} bytes, PostgreSQL's "
+                "limit. State a shorter publication in its entry of multimaster_databases."
+            )
+    return problems + [
+        f"The subscription {subscription_name(node['name'])} from the host {node['name']} would have a name of more than "
+        f"{MAX_BYTES} bytes, PostgreSQL's limit. Give the host a shorter name in the inventory, and its address as ansible_host."
+        for node in nodes
+        if _bytes_over(subscription_name(node["name"]))
+    ]
+
+
+def _bytes_over(name: str) -> bool:
+    return len(name.encode()) > MAX_BYTES
 
 
 def publications(databases: t.Sequence[Mapping], replica_identity_missing: str) -> list[Options]:
@@ -125,7 +159,7 @@ def subscriptions(
     return [
         {
             "login_db": database["name"],
-            "name": f"sub_from_{peer['name']}",
+            "name": subscription_name(peer["name"]),
             "slot_name": f"slot_{peer['node_id']}_to_{node_id}{suffixes[database['name']]}",
             "publications": [publication_name(database)],
             "copy_data": peer["name"] == seed,

@@ -137,5 +137,24 @@ def test_each_mistake_in_the_databases_is_one_sentence(databases: list[dict[str,
     assert said in problem
 
 
+@pytest.mark.parametrize(
+    ("databases", "peer", "said"),
+    [
+        ([{"name": "d" * 64}], "pg2", "Shorten it."),
+        ([{"name": "d" * 60}], "pg2", f"The publication pub_{'d' * 60} of the database"),
+        ([{"name": "a", "publication": "ä" * 32}], "pg2", "State a shorter publication"),
+        ([{"name": "a"}], "h" * 55, f"The subscription sub_from_{'h' * 55} from the host"),
+    ],
+)
+def test_each_name_that_is_too_long_is_one_sentence(databases: list[dict[str, t.Any]], peer: str, said: str) -> None:
+    (problem,) = database_problems(databases, [{"name": "pg1"}, {"name": peer}])
+    assert said in problem
+
+
+def test_names_as_long_as_can_be_have_no_problems() -> None:
+    databases = [{"name": "d" * 59}, {"name": "e" * 63, "publication": "p" * 63, "slot_suffix": "_e"}]
+    assert database_problems(databases, [{"name": "h" * 54}]) == []
+
+
 def test_good_databases_have_no_problems() -> None:
     assert database_problems([{"name": "a", "tables": ["t"], "conflict_policy_tables": {"t": "error"}}, {"name": "B b"}]) == []

@@ -106,9 +106,21 @@ def test_the_slot_of_another_subscription() -> None:
     for elsewhere in (
         other._replace(slot="x"),
         other._replace(conninfo={**CONNINFO, "port": "1"}),
-        other._replace(conninfo={**CONNINFO, "dbname": "x"}),
+        other._replace(conninfo={**CONNINFO, "dbname": "x", "host": "another peer"}),
     ):
         plan_for(wanted(), nothing_yet(local=local(others=(elsewhere,))))
+
+
+def test_the_slot_of_another_database() -> None:
+    """As when the databases of a mesh are put into another order."""
+    other = OtherSubscription("other", "x", "slot", {**CONNINFO, "dbname": "x"})
+    for state in (
+        nothing_yet(local=local(others=(other,))),
+        running(local=local(subscription=subscription(slot_name="slot_x"), others=(other,))),
+    ):
+        said = refused(wanted(), state)
+        assert "other in database x of this server uses it" in said
+        assert "put that back as it was" in said
 
 
 TABLES = [
