@@ -12,6 +12,7 @@ import datetime
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _conninfo
+from ansible_collections.multimaster.postgresql.plugins.module_utils._certificate_end import first_end
 from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_read import Answers, DatabaseAnswers
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publisher import recorded
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import parse_lsn
@@ -47,6 +48,7 @@ def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[st
     return {
         "node": _node(answers.node),
         "archiving": _plain(answers.archiving or {}),
+        "certificates": [_certificate(row) for row in answers.certificates],
         "databases": sorted(databases),
         "slots": [_slot(row) for row in answers.slots if row["slot"]["database"] in (None, *databases)],
         "subscriptions": subscriptions,
@@ -75,6 +77,19 @@ def incomplete(node: dict[str, t.Any]) -> list[str]:
 def _node(row: dict[str, t.Any]) -> dict[str, t.Any]:
     names = ("version_num", "started", "system_identifier", "timeline", "current_lsn", "standby", "settings")
     return {"version": row["settings"]["server_version"].split()[0], **_plain({name: row[name] for name in names})}
+
+
+def _certificate(row: dict[str, t.Any]) -> dict[str, t.Any]:
+    try:
+        end = first_end(row["pem"] or "")
+    except ValueError:
+        end = None
+    return {
+        "setting": row["setting"],
+        "file": row["file"],
+        "ends": end.isoformat() if end else None,
+        "days_left": (end - row["now"]).days if end else None,
+    }
 
 
 def _slot(row: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -12,6 +12,7 @@ import typing as t
 
 MARKER = "multimaster_slot_of_"
 
+_RENEW = "Renew it: run the playbook site, first with new files where certificates_provider is files."
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -21,11 +22,14 @@ class Limits(t.NamedTuple):
     retained_bytes: int | None = None
     lag_bytes: int | None = None
     lag_seconds: float | None = None
+    certificate_days: int | None = None
 
 
 def problems(info: dict[str, t.Any], limits: Limits) -> list[str]:
     found: list[str] = []
     found.extend(_of_node(info))
+    for certificate in info["certificates"]:
+        found.extend(_of_certificate(certificate, limits))
     for slot in info["slots"]:
         found.extend(_of_slot(slot, limits))
     for subscription in info["subscriptions"]:
@@ -66,6 +70,17 @@ def _of_node(info: dict[str, t.Any]) -> t.Iterator[str]:
         name = origin["name"]
         if name.startswith(MARKER) and any(name.endswith(f"_in_{database}") for database in info["databases"]):
             yield f"A run of pg_subscription_mm ended half way and left its mark ({name}): run it again."
+
+
+def _of_certificate(certificate: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
+    name = f"The certificate in {certificate['file']} ({certificate['setting']})"
+    days = certificate["days_left"]
+    if days is None:
+        yield f"{name} cannot be read: the server takes no new TLS connections after its next start or reload."
+    elif days < 0:
+        yield f"{name} ended at {certificate['ends']}, and connections with it are refused. {_RENEW}"
+    elif limits.certificate_days is not None and days < limits.certificate_days:
+        yield f"{name} ends in {days} days, at {certificate['ends']}. {_RENEW}"
 
 
 def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_history import conflict_counts
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 
 # Those that decide whether and how the node replicates.
 SETTINGS = (
@@ -57,6 +58,8 @@ SELECT current_setting('server_version_num')::int AS version_num,
        has_function_privilege('pg_show_replication_origin_status()', 'EXECUTE') AS reads_origins,
        pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
        has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') AS reads_archive_status,
+       current_setting('ssl')::bool AND pg_has_role('pg_read_server_files', 'USAGE')
+           AND has_function_privilege('pg_read_file(text, boolean)', 'EXECUTE') AS reads_certificates,
        (SELECT jsonb_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate) AS databases
 """
 
@@ -68,6 +71,12 @@ SELECT current_setting('archive_mode') AS mode, archived_count, last_archived_wa
   FROM pg_stat_archiver
 """
 _WAITING = "(SELECT count(*)::int FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready')"
+
+_CERTIFICATES = """
+SELECT name AS setting, current_setting(name) AS file, now() AS now
+  FROM unnest('{ssl_cert_file,ssl_ca_file}'::text[]) name
+ WHERE current_setting(name) <> ''
+"""
 
 # What a role without pg_monitor may not see comes back as NULL.
 _SLOTS = f"""
@@ -149,6 +158,7 @@ class Answers(t.NamedTuple):
     workers: list[dict[str, t.Any]]
     origins: list[dict[str, t.Any]]
     archiving: dict[str, t.Any] | None = None
+    certificates: t.Sequence[dict[str, t.Any]] = ()
 
 
 class DatabaseAnswers(t.NamedTuple):
@@ -175,7 +185,19 @@ def read_server(connection: Connection) -> Answers:
         connection.fetch(_WORKERS),
         connection.fetch(_ORIGINS.format(more=positions, join=join)),
         connection.fetch_one(_ARCHIVING.format(waiting=_WAITING if node["reads_archive_status"] else "NULL::int")),
+        _certificates(connection) if node["reads_certificates"] else (),
     )
+
+
+def _certificates(connection: Connection) -> list[dict[str, t.Any]]:
+    """With what is in the files now, or None where the server cannot read one either."""
+    rows = connection.fetch(_CERTIFICATES)
+    for row in rows:
+        try:
+            row["pem"] = connection.fetch_value("SELECT pg_read_file(%s, true) AS pem", [row["file"]])
+        except MultimasterError:
+            row["pem"] = None
+    return rows
 
 
 def read_database(connection: Connection) -> DatabaseAnswers:

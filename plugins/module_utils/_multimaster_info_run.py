@@ -54,7 +54,9 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     finally:
         connection.close()
     info = describe(answers, databases)
-    limits = Limits(params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"])
+    limits = Limits(
+        params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"], params["min_certificate_days"]
+    )
     return {"changed": False, **info, "problems": problems(info, limits), "incomplete": missing}
 
 

@@ -37,6 +37,10 @@ options:
   max_lag_seconds:
     description: A lag of more than this, in either direction, is a problem.
     type: float
+  min_certificate_days:
+    description: That the server's certificate, or that of the authority it trusts, ends in fewer days than this is a problem.
+    type: int
+    default: 30
 seealso:
   - module: multimaster.postgresql.pg_subscription_mm
   - module: multimaster.postgresql.pg_publication
@@ -91,6 +95,19 @@ node:
     current_lsn: {description: The end of its WAL., type: str, returned: success, sample: 16/B374D848}
     standby: {description: Whether it is a standby., type: bool, returned: success, sample: false}
     settings: {description: Settings that decide how it replicates., type: dict, returned: success, sample: {wal_level: logical}}
+certificates:
+  description:
+    - When the certificates in the server's files end, those of several in one file that end first. The files are read as they are
+      now; a server that was not reloaded since may use older ones. Empty without TLS, and for a role that may not read them
+      (a superuser, or C(pg_read_server_files) with C(EXECUTE) on C(pg_read_file(text, boolean))).
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    setting: {description: The setting that names the file., type: str, returned: success, sample: ssl_cert_file}
+    file: {description: The file on the server's host., type: str, returned: success, sample: /etc/multimaster/tls/server.crt}
+    ends: {description: When it ends. Null where it cannot be read., type: str, returned: success, sample: '2027-01-01T00:00:00'}
+    days_left: {description: Whole days until then., type: int, returned: success, sample: 211}
 archiving:
   description:
     - How the server archives its WAL, as C(pg_stat_archiver) says it, with C(mode) (of the setting archive_mode), C(failing)
@@ -216,6 +233,7 @@ ARGUMENT_SPEC = {
     "max_retained_wal": {"type": "bytes"},
     "max_lag_bytes": {"type": "bytes"},
     "max_lag_seconds": {"type": "float"},
+    "min_certificate_days": {"type": "int", "default": 30},
 }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from cryptography import x509
 from servers import wait_until
 from subscriptions import NAME, SECRETS, Mesh, frozen, open_transaction
 
@@ -64,6 +65,18 @@ def test_a_healthy_mesh(run_module: RunModule, both: Mesh) -> None:
     assert node["timeline"] == 1
     assert node["system_identifier"] == both.a.value("SELECT system_identifier::text FROM pg_control_system()")
     assert node["settings"]["wal_level"] == "logical"
+
+
+def test_certificates_that_end(run_module: RunModule, mesh: Mesh) -> None:
+    info = look(run_module, mesh)
+    found = {each["setting"]: each for each in info["certificates"]}
+    assert set(found) == {"ssl_cert_file", "ssl_ca_file"}
+    days = found["ssl_cert_file"]["days_left"]
+    file = mesh.a.value("SELECT pg_read_file(current_setting('ssl_cert_file'))")
+    assert found["ssl_cert_file"]["ends"] == x509.load_pem_x509_certificate(file.encode()).not_valid_after_utc.isoformat()
+    assert not any("certificate" in problem for problem in info["problems"])
+    problems = look(run_module, mesh, min_certificate_days=days + 1)["problems"]
+    assert any(f"(ssl_cert_file) ends in {days} days" in problem for problem in problems)
 
 
 def test_all_databases(run_module: RunModule, both: Mesh) -> None:

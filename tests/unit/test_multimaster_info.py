@@ -267,3 +267,22 @@ def test_limits_of_subscriptions() -> None:
 @pytest.mark.parametrize(("number", "text"), [(0, "0 bytes"), (1023, "1023 bytes"), (1024, "1.0 kB"), (5 * 2**40, "5.0 TB")])
 def test_sizes(number: int, text: str) -> None:
     assert size(number) == text
+
+
+CERTIFICATE = {"setting": "ssl_cert_file", "file": "/tls/server.crt", "ends": "2026-02-01T00:00:00+00:00", "days_left": 29}
+
+
+@pytest.mark.parametrize(
+    ("days_left", "said"),
+    [(30, None), (29, "ends in 29 days, at 2026-02-01"), (0, "ends in 0 days"), (-1, "ended at 2026-02"), (None, "cannot be read")],
+)
+def test_a_certificate_that_ends(days_left: int | None, said: str | None) -> None:
+    info = {**describe(Answers(NODE, [], [], [], []), {}), "certificates": [{**CERTIFICATE, "days_left": days_left}]}
+    found = problems(info, Limits(certificate_days=30))
+    assert [said in problem and "/tls/server.crt (ssl_cert_file)" in problem for problem in found] == ([True] if said else [])
+
+
+def test_a_certificate_that_cannot_be_read_is_a_problem_and_no_traceback() -> None:
+    row = {"setting": "ssl_ca_file", "file": "ca.crt", "pem": None, "now": NODE["started"]}
+    (certificate,) = describe(Answers(NODE, [], [], [], [], certificates=[row]), {})["certificates"]
+    assert certificate == {"setting": "ssl_ca_file", "file": "ca.crt", "ends": None, "days_left": None}

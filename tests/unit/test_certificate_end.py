@@ -1,0 +1,61 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The end of a certificate as the host reads it, without a library."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import ssl
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._certificate_end import first_end
+
+KEY = ec.generate_private_key(ec.SECP256R1())
+UTC = datetime.timezone.utc
+BEGIN = datetime.datetime(1960, 1, 1, tzinfo=UTC)
+times = st.datetimes(datetime.datetime(1961, 1, 1), datetime.datetime(9999, 12, 31, 23, 59, 59), timezones=st.just(UTC))
+
+
+def pem(end: datetime.datetime, name: str = "pg1") -> str:
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(KEY.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(BEGIN)
+        .not_valid_after(end)
+        .sign(KEY, hashes.SHA256())
+    )
+    return certificate.public_bytes(Encoding.PEM).decode()
+
+
+@given(times)
+def test_any_end(end: datetime.datetime) -> None:
+    assert first_end(pem(end)) == end.replace(microsecond=0)
+
+
+def test_of_several_the_first_to_end_counts() -> None:
+    ends = [datetime.datetime(year, 6, 1, tzinfo=UTC) for year in (2030, 2028, 2051)]
+    assert first_end("a comment\n" + "".join(map(pem, ends))) == ends[1]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x30\x05\x30", b"\x30\x80", b"\x30\x02\x30\x00", ssl.PEM_cert_to_DER_cert(pem(BEGIN.replace(year=2030)))[:60]],
+)
+def test_what_is_no_certificate(content: bytes) -> None:
+    text = f"-----BEGIN CERTIFICATE-----\n{base64.b64encode(content).decode()}\n-----END CERTIFICATE-----\n"
+    for each in (text, "", "no"):
+        with pytest.raises(ValueError, match=r".*"):
+            first_end(each)
