@@ -49,7 +49,7 @@ def check_others(wanted: Wanted, local: Local) -> None:
         raise MultimasterError(
             f"The slot {wanted.slot_name} cannot be that of the subscription {wanted.shown_name} in database "
             f"{shown(local.database)}: {shown(other.name)} in database {shown(other.database)} of this server uses it, and a "
-            "slot's name is unique on the whole server of the peer. Choose another slot_name. Role multimaster names slots by the "
-            "order of multimaster_databases: put that back as it was, new databases last, or state the slot_suffix of each database "
-            "as it is in use."
+            "slot's name is unique on the whole server of the peer. Choose another slot_name. Role multimaster names slots by "
+            "the order of multimaster_databases: put that back as it was, new databases last, or state the slot_suffix of each "
+            "database as it is in use."
         )

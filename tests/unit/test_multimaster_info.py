@@ -274,7 +274,7 @@ CERTIFICATE = {"setting": "ssl_cert_file", "file": "/tls/server.crt", "ends": "2
 
 @pytest.mark.parametrize(
     ("days_left", "said"),
-    [(30, None), (29, "ends in 29 days, at 2026-02-01"), (0, "ends in 0 days"), (-1, "ended at 2026-02"), (None, "cannot be read")],
+    [(30, None), (29, "ends in 29 days, at 2026"), (0, "ends in 0 days"), (-1, "ended at 2026-02"), (None, "cannot be read")],
 )
 def test_a_certificate_that_ends(days_left: int | None, said: str | None) -> None:
     info = {**describe(Answers(NODE, [], [], [], []), {}), "certificates": [{**CERTIFICATE, "days_left": days_left}]}
