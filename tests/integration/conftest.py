@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import typing as t
 
@@ -34,8 +35,8 @@ def servers(authority: Authority) -> t.Iterator[tuple[Server, Server]]:
             server.destroy()
 
 
-@pytest.fixture
-def pair(servers: tuple[Server, Server]) -> t.Iterator[Pair]:
+@contextlib.contextmanager
+def _pair(servers: tuple[Server, Server]) -> t.Iterator[Pair]:
     db = f"test_{next(_numbers)}"
     for server in servers:
         if not (server.data / "postmaster.pid").exists():
@@ -52,9 +53,22 @@ def pair(servers: tuple[Server, Server]) -> t.Iterator[Pair]:
 
 
 @pytest.fixture
+def pair(servers: tuple[Server, Server]) -> t.Iterator[Pair]:
+    with _pair(servers) as made:
+        yield made
+
+
+@pytest.fixture
 def mesh(pair: Pair) -> Mesh:
     """A pair that publishes, for the tests of subscriptions."""
     return Mesh(pair)
+
+
+@pytest.fixture
+def second_mesh(mesh: Mesh, servers: tuple[Server, Server]) -> t.Iterator[Mesh]:
+    """Another database of the servers of ``mesh``."""
+    with _pair(servers) as made:
+        yield Mesh(made)
 
 
 def _drop_subscriptions(server: Server, db: str) -> None:

@@ -170,6 +170,21 @@ def test_a_slot_of_another_database_is_left_alone(run_module: RunModule, mesh: M
         mesh.b.query("SELECT pg_drop_replication_slot(%s)", [mesh.slot(mesh.a)])
 
 
+def test_slots_that_would_change_hands(run_module: RunModule, mesh: Mesh, second_mesh: Mesh) -> None:
+    """What another order of the databases comes to: each is to have the slot of the other."""
+    for each in (mesh, second_mesh):
+        run_module("pg_subscription_mm", each.arguments(each.a))
+    before = [each.subscription(each.a) for each in (mesh, second_mesh)]
+    arguments = second_mesh.arguments(second_mesh.a, slot_name=mesh.slot(mesh.a))
+    said = run_module("pg_subscription_mm", arguments, fails=True)["msg"]
+    assert f"{NAME} in database {mesh.db} of this server uses it" in said
+    assert "slot_suffix" in said
+    assert "drop it there" not in said
+    assert [each.subscription(each.a) for each in (mesh, second_mesh)] == before
+    for each in (mesh, second_mesh):
+        assert each.slot(each.a) in each.slots(each.b)
+
+
 @pytest.mark.parametrize("name", ["Slot-A", "a" * 64, "ü", " "])
 def test_a_slot_name_that_is_not_permitted(run_module: RunModule, mesh: Mesh, name: str) -> None:
     assert "slot" in run_module("pg_subscription_mm", mesh.arguments(mesh.a, slot_name=name), fails=True)["msg"]
