@@ -10,17 +10,24 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import signal
 import sys
+import time
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run import (
     Outcome,
     Settings,
+    Stopped,
+    in_words,
     rebuild,
+    record_failure,
+    require_nothing_lost,
     run_backup,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import as_utc
 
 SETTINGS_FILE = "/etc/multimaster/backup.json"
 
@@ -39,14 +46,21 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         settings = read_settings(options.settings)
         if options.command == "catalog":
             return _catalog(settings, warn)
-        outcome = run_backup(
-            settings, options.stanza, options.type, warn, only_if_none=options.only_if_none, check_mode=options.check
-        )
-    except MultimasterError as error:
-        outcome = Outcome(errors=[str(error)])
+        if options.command == "ended":
+            outcome = _ended(settings, options.stanza, options.type, warn)
+        elif options.command == "lost":
+            require_nothing_lost(settings, options.stanza, warn)
+            outcome = Outcome()
+        else:
+            outcome = run_backup(
+                settings, options.stanza, options.type, warn, only_if_none=options.only_if_none, check_mode=options.check
+            )
+    except (Exception, Stopped) as error:  # noqa: BLE001 whatever it is, the run ends in words
+        outcome = Outcome(errors=[in_words(error)])
     for message in outcome.errors:
         _tell(f"ERROR: {message}", sys.stderr)
-    _tell(json.dumps({**outcome.as_data(), "warnings": warnings}) if options.json else _sentence(options.stanza, outcome))
+    if options.command == "run":
+        _tell(json.dumps({**outcome.as_data(), "warnings": warnings}) if options.json else _sentence(options.stanza, outcome))
     return 1 if outcome.errors else 0
 
 
@@ -67,12 +81,29 @@ def _catalog(settings: Settings, warn: t.Callable[[str], None]) -> int:
     for name in settings.stanzas if settings.catalog.get("servers") else ():
         try:
             told = rebuild(settings, name, warn)
-        except MultimasterError as error:
-            _tell(f"ERROR: {error}", sys.stderr)
+        except Exception as error:  # noqa: BLE001 whatever it is, the rest of the run goes on
+            _tell(f"ERROR: {in_words(error)}", sys.stderr)
             failed = 1
         else:
             _tell(f"The catalogue of stanza {name} equals its repositories on {', '.join(told)}.")
     return failed
+
+
+def _ended(settings: Settings, name: str, kind: str, warn: t.Callable[[str], None]) -> Outcome:
+    """Record the end of a unit whose run could not do that itself. systemd says in the environment how it ended."""
+    result, code, status = (os.environ.get(each, "") for each in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    outcome = Outcome()
+    # A run that ended by itself with 0 or 1 has recorded what there was to record.
+    if result == "success" or (code == "exited" and status in ("0", "1")):
+        return outcome
+    reasons = {
+        "oom-kill": "The run was killed: the host had no memory left.",
+        "signal": f"The run was killed by signal {status} before it was complete.",
+        "timeout": "The run took longer than its unit may and was killed.",
+    }
+    reason = reasons.get(result, f"The run ended before it was complete (systemd: {result}, {code} {status}).")
+    record_failure(settings, name, kind, as_utc(int(time.time())), reason, warn, outcome)
+    return outcome
 
 
 def _sentence(stanza: str, outcome: Outcome) -> str:
@@ -90,7 +121,9 @@ def _tell(message: str, stream: t.TextIO | None = None) -> None:
 
 
 def _stopped(number: int, frame: t.Any) -> None:
-    raise MultimasterError("The run was stopped from outside before it was complete. Run it again.")
+    # Once is enough: what follows is short, and it is what others learn of this run.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise Stopped("The run was stopped from outside before it was complete. Run it again.")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,5 +136,10 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--only-if-none", action="store_true", help="only where the repository has no backup")
     run.add_argument("--check", action="store_true", help="say what would be done")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    ended = commands.add_parser("ended", help="record the failure of a run that was killed, as its unit's ExecStopPost")
+    ended.add_argument("--stanza", required=True)
+    ended.add_argument("--type", required=True, choices=["full", "diff", "incr"])
+    lost = commands.add_parser("lost", help="fail where the catalogue knows backups that the repository lacks")
+    lost.add_argument("--stanza", required=True)
     commands.add_parser("catalog", help="make the catalogue equal to the repositories")
     return parser

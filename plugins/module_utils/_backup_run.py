@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog import failure_record
 from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_manager import (
     manage_catalog,
-    read_failures,
-    write_failures,
+    refuse_lost,
+    remember_failure,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import manage_backup
@@ -24,6 +24,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import as_utc
 
 Warn = t.Callable[[str], None]
+
+
+class Stopped(BaseException):
+    """The run was told to end. No Exception, so that nothing takes it for a failure of one repository and goes on."""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,11 @@ def run_backup(
     for repo in stanza["repositories"]:
         try:
             _back_up(settings, name, stanza["node"], repo, kind, only_if_none, check_mode, warn, outcome)
-        except MultimasterError as error:
-            outcome.errors.append(str(error))
+        except Stopped as stopped:
+            outcome.errors.append(str(stopped))
+            break
+        except Exception as error:  # noqa: BLE001 whatever it is, the rest of the run goes on
+            outcome.errors.append(in_words(error))
     if check_mode:
         return outcome
     if outcome.errors:
@@ -134,14 +141,17 @@ def update_catalog(settings: Settings, name: str, warn: Warn, outcome: Outcome) 
     try:
         outcome.recorded = rebuild(settings, name, warn)
         return
-    except MultimasterError as error:
-        warn(str(error))
-        if "unavailable" in error.details:
+    except Exception as error:  # noqa: BLE001 whatever it is, the rest of the run goes on
+        warn(in_words(error))
+        if "unavailable" in getattr(error, "details", {}):
             # No server answers. The timer of the catalogue tries again.
             return
-    for backup in outcome.backups:
-        done = manage_catalog({**_catalog(settings, name), "action": "record", "backup": backup}, False, warn)
-        outcome.recorded = done["recorded"]
+    try:
+        for backup in outcome.backups:
+            done = manage_catalog({**_catalog(settings, name), "action": "record", "backup": backup}, False, warn)
+            outcome.recorded = done["recorded"]
+    except Exception as error:  # noqa: BLE001 whatever it is, the rest of the run goes on
+        warn(in_words(error))
 
 
 def rebuild(settings: Settings, name: str, warn: Warn) -> list[str]:
@@ -150,15 +160,32 @@ def rebuild(settings: Settings, name: str, warn: Warn) -> list[str]:
 
 
 def record_failure(settings: Settings, name: str, kind: str, started: str, reason: str, warn: Warn, outcome: Outcome) -> None:
+    """Tell the servers, and note it on this host. What goes wrong with that is a warning: ``reason`` is what counts."""
     ended = as_utc(int(time.time()))
     node = settings.stanza(name)["node"]
+    try:
+        if settings.catalog.get("servers"):
+            failure = {"type": kind, "reason": reason, "node": node, "started": started, "ended": ended}
+            told = {**_catalog(settings, name), "action": "record", "failure": failure, "failures_path": None}
+            outcome.recorded = manage_catalog(told, False, warn)["recorded"]
+    except Exception as error:  # noqa: BLE001 whatever it is, the rest of the run goes on
+        warn(f"The catalogue was not told of the failure. {in_words(error)}")
+    finally:
+        if settings.failures_path:
+            remember_failure(settings.failures_path, failure_record(name, node, kind, started, reason, ended), warn)
+
+
+def require_nothing_lost(settings: Settings, name: str, warn: Warn) -> None:
+    """Fail where the catalogue knows backups of the stanza that its repository lacks, as it does when it is not mounted."""
+    settings.stanza(name)
     if settings.catalog.get("servers"):
-        failure = {"type": kind, "reason": reason, "node": node, "started": started, "ended": ended}
-        done = manage_catalog({**_catalog(settings, name), "action": "record", "failure": failure}, False, warn)
-        outcome.recorded = done["recorded"]
-    elif settings.failures_path:
-        failures = read_failures(settings.failures_path)
-        write_failures(settings.failures_path, [*failures, failure_record(name, node, kind, started, reason, ended)])
+        refuse_lost(_catalog(settings, name), warn)
+
+
+def in_words(error: BaseException) -> str:
+    if isinstance(error, (MultimasterError, Stopped)):
+        return str(error)
+    return f"The program met an error that it does not know: {type(error).__name__}: {' '.join(str(error).split())}."
 
 
 def _pgbackrest(settings: Settings, name: str, repo: int | None) -> dict[str, t.Any]:
@@ -180,6 +207,7 @@ def _catalog(settings: Settings, name: str) -> dict[str, t.Any]:
         "backup": None,
         "failure": None,
         "failures_path": settings.failures_path,
+        "forget_lost_backups": False,
         "unavailable": "warn",
         "login_user": None,
         "login_password": None,

@@ -119,14 +119,14 @@ def record_of(backup: t.Mapping[str, t.Any]) -> Record:
 
 
 def failure_record(stanza: str, node: str, kind: str, started: str, message: str, ended: str) -> Record:
-    """The record of a run that failed. Its label is one that pgBackRest never gives."""
+    """The record of a run that failed. Its label is one that pgBackRest never gives; runs of two types can fail in one second."""
     moment = _moment(ended)
     return {
         **dict.fromkeys(RECORD_FIELDS),
         "timestamp": ended,
         "type": kind,
         "stanza": stanza,
-        "label": moment.strftime("%Y%m%d-%H%M%S") + f"-{FAILED}",
+        "label": moment.strftime("%Y%m%d-%H%M%S") + f"-{kind}-{FAILED}",
         "duration_seconds": max(0, int((moment - _moment(started)).total_seconds())),
         "status": FAILED,
         "node": node,

@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
 import functools
 import json
 import os
@@ -17,6 +19,8 @@ import time
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog import (
+    FAILED,
+    FAILURES_KEPT,
     Entries,
     Record,
     change_between,
@@ -34,11 +38,12 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_se
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import from_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PgBackRest, from_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
     MISSING_STANZA_PATH,
     NO_BACKUP,
     OK,
+    Stanza,
     as_utc,
 )
 
@@ -117,14 +122,15 @@ def record(catalog: Catalog, params: dict[str, t.Any], check_mode: bool, warn: t
     """One backup or one failed run. That no server answers is no failure: a rebuild adds it later."""
     new = _new_record(params)
     stanza = new["stanza"]
-    if new["status"] == "failed" and params["failures_path"] and not check_mode:
-        write_failures(params["failures_path"], [*read_failures(params["failures_path"]), new])
     have = catalog.entries(stanza)
     differences = Differences()
     done: list[str] = []
     for name, entries in have.items():
         # Each server on its own: what one of them lacks besides is a rebuild's business.
         done += catalog.make(stanza, {name: entries}, with_record(entries, new), differences, check_mode)
+    # The servers first: a disk that is full is no reason that nobody is told.
+    if new["status"] == FAILED and params["failures_path"] and not check_mode:
+        remember_failure(params["failures_path"], new, warn)
     if params["unavailable"] == "fail" and catalog.unavailable:
         raise MultimasterError(
             f"Backup {new['label']} of stanza {stanza} is not recorded everywhere. {' '.join(catalog.unavailable.values())}",
@@ -147,7 +153,7 @@ def rebuild(catalog: Catalog, params: dict[str, t.Any], check_mode: bool, warn: 
     rebuilt_on: set[str] = set()
     backups: list[Record] = []
     latest: dict[str, dict[str, str]] = {}
-    local_failures = read_failures(params["failures_path"]) if params["failures_path"] else []
+    local_failures = read_failures(params["failures_path"], warn) if params["failures_path"] else []
     for stanza in pgbackrest.info():
         of_stanza = dataclasses.replace(pgbackrest, stanza=stanza.name)
         for repository in stanza.repositories:
@@ -162,7 +168,10 @@ def rebuild(catalog: Catalog, params: dict[str, t.Any], check_mode: bool, warn: 
         failures = [each for each in local_failures if each.get("stanza") == stanza.name]
         for entries in have.values():
             failures += failures_in(entries)
-        want = rebuilt(records, failures)
+        lost = [] if params["forget_lost_backups"] else lost_backups(of_stanza, stanza, have)
+        if lost:
+            warn(lost_sentence(of_stanza, stanza, lost) + " The catalogue keeps them until then.")
+        want = rebuilt([*records, *lost], failures)
         rebuilt_on |= set(catalog.make(stanza.name, have, want, differences, check_mode))
         backups += want.parsed()
         latest[stanza.name] = want.latest
@@ -229,26 +238,90 @@ def addresses(params: dict[str, t.Any]) -> list[Address]:
     ]
 
 
-def read_failures(path: str) -> list[Record]:
+def lost_backups(pgbackrest: PgBackRest, stanza: Stanza, have: t.Mapping[str, Entries]) -> list[Record]:
+    """Sound backups that some server knows in repositories where the stanza's own path is missing, oldest first.
+
+    A repository whose file system is not mounted looks like an empty one.
+    """
+    folders = {
+        f"{pgbackrest.configuration.address(stanza.name, each.key).rstrip('/')}/backup/{stanza.name}/"
+        for each in stanza.repositories
+        if each.code == MISSING_STANZA_PATH
+    }
+    found: dict[str, Record] = {}
+    for entries in have.values():
+        for each in entries.parsed():
+            if each.get("status") != FAILED and any(str(each.get("location")).startswith(folder) for folder in folders):
+                found[each["label"]] = each
+    return sorted(found.values(), key=lambda each: (each["timestamp"], each["label"]))
+
+
+def lost_sentence(pgbackrest: PgBackRest, stanza: Stanza, lost: t.Sequence[Record]) -> str:
+    where = " and ".join(pgbackrest.where(each.key) for each in stanza.repositories if each.code == MISSING_STANZA_PATH)
+    return (
+        f"The catalogue knows {len(lost)} backups of stanza {stanza.name} in {where} ({lost[0]['label']} to "
+        f"{lost[-1]['label']}), "
+        "and there is no such stanza there now. Mount the repository; if its backups are gone for good, say so with "
+        "pgbackrest_forget_lost_backups=true (forget_lost_backups of backup_catalog)."
+    )
+
+
+def refuse_lost(params: dict[str, t.Any], warn: t.Callable[[str], None]) -> None:
+    """Fail where the catalogue knows backups that the repository lacks. Without a server that answers nobody knows: a warning."""
+    catalog = Catalog([CatalogServer(address) for address in addresses(params)], warn)
+    pgbackrest = from_parameters(params, warn)
+    try:
+        for stanza in pgbackrest.info():
+            lost = lost_backups(pgbackrest, stanza, catalog.entries(stanza.name))
+            if lost:
+                raise MultimasterError(lost_sentence(pgbackrest, stanza, lost))
+    finally:
+        catalog.close()
+
+
+def read_failures(path: str, warn: t.Callable[[str], None]) -> list[Record]:
     """Failed runs that this host remembers itself, for the time when no server could be told."""
     try:
         with open(path, encoding="utf-8") as stream:
             found = json.load(stream)
+        return [each for each in found if isinstance(each, dict) and {"label", "stanza"} <= set(each)]
     except FileNotFoundError:
         return []
-    except ValueError:
-        raise MultimasterError(f"{path} is no JSON; remove it, or restore it: it holds failed backup runs.") from None
-    return [each for each in found if isinstance(each, dict) and "label" in each]
+    except OSError as error:
+        warn(f"{path} cannot be read ({error.strerror}): failed backup runs that only this file knows are not seen.")
+    except (TypeError, ValueError):
+        warn(f"{path} is no list in JSON: the failed backup runs in it are not seen, and the next one that fails replaces it.")
+    return []
+
+
+def remember_failure(path: str, failure: Record, warn: t.Callable[[str], None]) -> None:
+    """Add a failed run to the file. What is wrong with the file is a warning: the run's own failure is what counts."""
+    try:
+        # Runs of several stanzas and types end at the same time.
+        with open(f"{path}.lock", "a", encoding="utf-8") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            write_failures(path, [*read_failures(path, warn), failure])
+    except OSError as error:
+        warn(f"The failed run cannot be noted in {path} ({error.strerror}).")
 
 
 def write_failures(path: str, failures: t.Sequence[Record]) -> None:
-    """Written whole and put in place at once."""
-    kept = list({each["label"]: each for each in failures}.values())[-50:]
+    """Written whole and put in place at once; of each stanza the newest. Raises OSError."""
+    known = {(each["stanza"], each["label"]): each for each in failures}
+    by_stanza: dict[str, list[Record]] = {}
+    for key in sorted(known):
+        by_stanza.setdefault(key[0], []).append(known[key])
+    kept = [each for of_stanza in by_stanza.values() for each in of_stanza[-FAILURES_KEPT:]]
     descriptor, temporary = tempfile.mkstemp(dir=os.path.dirname(path) or ".", prefix=".failures-")
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        json.dump(kept, stream, indent=1, sort_keys=True)
-        stream.write("\n")
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(kept, stream, indent=1, sort_keys=True)
+            stream.write("\n")
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def _new_record(params: dict[str, t.Any]) -> Record:

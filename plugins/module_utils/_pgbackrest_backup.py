@@ -19,6 +19,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     require_unprivileged,
     shown,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_errors import LOCKED
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
     NODE_ANNOTATION,
     Backup,
@@ -41,19 +42,32 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
     if cluster is not None:
         refuse_other_cluster(_only(stanza, repo), cluster, pgbackrest.where)
 
-    existing = [each for each in current_backups(stanza, repo) if not each.has_errors]
+    limit = pgbackrest.clock() + params["lock_wait"]
+    if not check_mode:
+        stanza = _wait_until_free(pgbackrest, stanza, params["lock_wait"])
+    existing = _sound(stanza, repo)
     argv = backup_command(pgbackrest, params, repo)
     if params["only_if_none"] and existing:
-        return _result(False, [], Differences(), existing[-1].as_data(stanza.name, _address(pgbackrest, existing[-1])))
+        return _there_already(pgbackrest, stanza, existing[-1])
 
     differences = Differences()
     if check_mode:
         differences.add("backup", {"type": effective_type(params["type"], existing)}, _latest(existing))
         return _result(True, [shown(argv)], differences, None)
 
-    stanza = _wait_until_free(pgbackrest, stanza, params["lock_wait"])
-    known = {each.label for each in stanza.backups_in(repo)}
-    pgbackrest.execute(argv, lock_wait=params["lock_wait"])
+    while True:
+        known = {each.label for each in stanza.backups_in(repo)}
+        try:
+            # With only_if_none, what held the lock may have been the backup that was wanted.
+            pgbackrest.execute(argv, lock_wait=0 if params["only_if_none"] else params["lock_wait"])
+            break
+        except MultimasterError as error:
+            if error.details.get("pgbackrest_code") != LOCKED or not params["only_if_none"] or pgbackrest.clock() >= limit:
+                raise
+        pgbackrest.sleep(LOCK_POLL_SECONDS)
+        stanza = pgbackrest.stanza_info()
+        if found := _sound(stanza, repo):
+            return _there_already(pgbackrest, stanza, found[-1])
     stanza = pgbackrest.stanza_info()
     taken = new_backup(stanza, repo, known)
     # By pgBackRest's own retention settings, which it applies after a backup.
@@ -85,6 +99,14 @@ def current_backups(stanza: Stanza, repo: int) -> list[Backup]:
     """Backups of the cluster that the stanza belongs to now, oldest first."""
     database = stanza.current_database(repo)
     return [each for each in stanza.backups_in(repo) if database and each.database_id == database.id]
+
+
+def _sound(stanza: Stanza, repo: int) -> list[Backup]:
+    return [each for each in current_backups(stanza, repo) if not each.has_errors]
+
+
+def _there_already(pgbackrest: PgBackRest, stanza: Stanza, backup: Backup) -> dict[str, t.Any]:
+    return _result(False, [], Differences(), backup.as_data(stanza.name, _address(pgbackrest, backup)))
 
 
 def effective_type(wanted: str, existing: t.Sequence[Backup]) -> str:

@@ -149,11 +149,21 @@ Sentence = t.Callable[[Failure, "re.Match[str]"], "str | None"]
 
 
 def _full(failure: Failure, match: re.Match[str]) -> str | None:
+    if failure.command in ("restore", "archive-get"):
+        # These write to this host's disk and only read the repository, which may be full at the same time.
+        return _disk_full(failure) if "[28]" in failure.text else None
     if not failure.repository_full and "[28]" not in failure.text:
         return None
     return (
         f"{_capital(failure.where)} is full: pgbackrest {failure.command} could not write there. Give it more room or keep "
         "fewer backups (pgbackrest_expire), then run this again; backups that were complete before are untouched."
+    )
+
+
+def _disk_full(failure: Failure) -> str:
+    return (
+        f"The disk of this host is full: {failure.first_line}. Make room where pgbackrest {failure.command} writes, or restore "
+        "to a larger disk, then run this again; the repository and its backups are untouched."
     )
 
 

@@ -116,6 +116,12 @@ options:
     description: Seconds to wait for a server.
     type: float
     default: 3
+  forget_lost_backups:
+    description:
+      - For V(action=rebuild), whether sound backups are forgotten in whose repository the stanza's path is missing.
+      - Otherwise they are kept with a warning, since a repository that is not mounted looks like this.
+    type: bool
+    default: false
   unavailable:
     description:
       - What to do for V(action=record) and V(action=rebuild) when some server cannot be used.
@@ -254,6 +260,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "client_cert_file": {"type": "path"},
     "client_key_file": {"type": "path"},
     "timeout": {"type": "float", "default": 3.0},
+    "forget_lost_backups": {"type": "bool", "default": False},
     "unavailable": {"type": "str", "choices": ["warn", "fail"], "default": "warn"},
 }
 

@@ -24,17 +24,24 @@ def backup_plan(
     repository_hosts: t.Sequence[str],
     hostvars: Hostvars,
     restore_hosts: t.Sequence[str] = (),
+    reader: str = "",
 ) -> Plan:
     """What the role pgbackrest does on ``host``.
 
     ``repositories``, ``stanzas`` and ``server_clients`` as the role takes them, ``takes_backups``, ``runs_server``,
     ``stanza`` (of a node, otherwise empty), ``taker`` (the host that takes this node's backups) and ``elsewhere`` (the
-    repositories as a host sees them that restores this node's backups). ``restore_hosts`` may read every repository.
+    repositories as another host sees them that restores this node's backups, ``reader`` where it is known).
+    ``restore_hosts`` may read every repository.
     """
     if host in repository_hosts:
         plan = _repository_host(host, nodes, repository_hosts, hostvars)
     else:
         plan = _node(host, nodes, repository_hosts, hostvars)
+    if reader and reader in _takers(plan["repositories"], repository_hosts, hostvars):
+        # It holds them itself: no server of its own lets it in, and none is needed.
+        own = _repository_host(reader, nodes, repository_hosts, hostvars)["repositories"]
+        others = [each for each in plan["elsewhere"] if reader not in _takers([each], repository_hosts, hostvars)]
+        plan["elsewhere"] = [*({"type": "posix", **each} for each in own), *others]
     holds = plan["takes_backups"] and any(each.get("type", "posix") == "posix" for each in plan["repositories"])
     names = [each["name"] for each in plan["stanzas"]]
     readers = [each for each in restore_hosts if each != host and holds and names]

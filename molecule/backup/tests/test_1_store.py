@@ -63,3 +63,29 @@ def test_the_password_is_not_on_the_host_in_clear_for_others(nodes: list[BackedU
         assert set(found) <= {"/etc/multimaster/backup.json"}
         assert each.on_node("stat --format='%a %U' /etc/multimaster/backup.json").strip() == "600 postgres"
         assert password not in each.on_node("journalctl --no-pager; ps axww; cat /proc/[0-9]*/environ 2>/dev/null; true")
+
+
+def test_either_of_its_two_files_is_enough(nodes: list[BackedUp]) -> None:
+    """The append-only file and the snapshot, each by itself in a server of its own."""
+    each = nodes[0]
+    # A clean end writes both.
+    each.on_node("systemctl restart redis-server")
+    count = len(each.catalogue(each.node).records)
+    assert count > 0
+    for file, option in (("appendonlydir", "yes"), ("dump.rdb", "no")):
+        shown = each.on_node(
+            "set -e; d=$(mktemp -d); trap 'rm -rf $d' EXIT; "
+            f"cp -r /var/lib/redis/{file} $d/; "
+            f"redis-server --port 0 --unixsocket $d/s --dir $d --appendonly {option} --daemonize yes --save '' >/dev/null; "
+            "for n in $(seq 100); do redis-cli -s $d/s ping 2>/dev/null | grep -q PONG && break; sleep 0.1; done; "
+            f"redis-cli -s $d/s --scan --pattern 'pgbackrest:backup:{each.name}:*' | wc -l; redis-cli -s $d/s shutdown nosave"
+        )
+        assert int(shown.split()[0]) == count, file
+
+
+def test_it_is_protected_and_bounded(nodes: list[BackedUp]) -> None:
+    """As the running server has it: its configuration file was read, and nobody of the network may ask for it."""
+    for each in nodes:
+        settings = dict(line.split(" ", 1) for line in each.on_node("grep -v '^#' /etc/redis/redis.conf").splitlines() if line)
+        assert (settings["protected-mode"], settings["maxmemory-policy"]) == ("yes", "noeviction")
+        assert int(settings["maxmemory"].removesuffix("mb")) >= 16

@@ -93,6 +93,17 @@ def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: 
     assert ":5432 " not in run_on(spare, "ss -Hltn")
 
 
+def test_on_the_host_that_holds_the_repository(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    second = nodes[1]
+    arguments, ids = stories[second.name].chapters["full"]
+    run = second.restore(arguments, host=second.taker)
+    assert second.rows_of_copy(second.taker) == ids
+    assert "tables and indexes are sound" in run.output
+    configuration = run_on(second.taker, f"cat /etc/pgbackrest/restore_{second.name}.conf")
+    processors = int(run_on(second.taker, "nproc"))
+    assert f"process-max={min(processors, 8)}" in configuration.split("[global:restore]")[1]
+
+
 def test_in_place_is_refused_with_the_reason(nodes: list[BackedUp]) -> None:
     for arguments in ({"in_place": "true"}, {"path": "/var/lib/postgresql/16/main"}):
         refused = nodes[0].restore({"type": "latest"}, expect_success=False, **arguments)
@@ -144,6 +155,42 @@ def test_redis_away_fails_no_backup_and_the_catalogue_is_made_again(nodes: list[
             assert entries.latest["incr"] == backups[-1]["label"]
 
 
+def test_a_run_that_is_killed_is_seen_everywhere(nodes: list[BackedUp]) -> None:
+    first = nodes[0]
+    unit = f"{first.unit('incr')}.service"
+    # Held by another, the lock keeps the run from its end.
+    lock = f"/tmp/pgbackrest/{first.name}-backup-1.lock"
+    first.on_taker(f"systemd-run --quiet --unit=test-holds-lock --uid=postgres flock --exclusive {lock} sleep 300")
+    try:
+        first.on_taker(f"systemctl start --no-block {unit}")
+        eventually(lambda: "multimaster/backup" in first.on_taker(f"systemctl status {unit}", check=False), "the run")
+        first.on_taker(f"systemctl kill --signal=KILL --kill-whom=main {unit}")
+        eventually(lambda: first.on_taker(f"systemctl is-failed {unit}", check=False).strip() == "failed", "its end", 60)
+    finally:
+        first.on_taker("systemctl stop test-holds-lock", check=False)
+    for server in nodes:
+        (record,) = (each for each in first.catalogue(server.node).parsed() if each["status"] == "failed")
+        assert (record["type"], record["error"]) == ("incr", "The run was killed by signal KILL before it was complete.")
+    first.backup("incr")
+
+
+def test_no_stanza_is_made_where_the_repository_is_not_mounted(nodes: list[BackedUp]) -> None:
+    second = nodes[1]
+    before = second.backups()
+    second.on_taker(f"mkdir /srv/away && mv {second.repository}/* /srv/away/")
+    try:
+        refused = run_playbook("site", "--limit", second.taker, expect_success=False)
+        second.on_taker("systemctl start multimaster-backup-catalog")
+        made = second.on_taker(f"find {second.repository} -mindepth 1")
+        known = {each["label"] for each in second.catalogue(nodes[0].node).parsed()}
+    finally:
+        second.on_taker(f"rm -rf {second.repository}/*; mv /srv/away/* {second.repository}/ && rmdir /srv/away")
+    assert "Mount the repository" in " ".join(refused.output.split())
+    assert made == ""
+    assert {each["label"] for each in before} <= known
+    assert second.backups() == before
+
+
 def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[BackedUp], tmp_path: Path) -> None:
     first = nodes[0]
     folder = f"{first.repository}/backup/{first.name}"
@@ -159,7 +206,8 @@ def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[Ba
         assert "is not accessible to the user" in " ".join(playbook.output.split())
     finally:
         first.on_taker(f"chmod 0750 {folder}")
-    assert "incr" in run_playbook("backup", "-e", "type=incr").output
+    # An incremental one would not stand for it.
+    assert "diff" in run_playbook("backup", "-e", "type=diff").output
     file = tmp_path / "status.json"
     run_playbook("status", "-e", f"status_file={file}")
     report = {node["name"]: node for node in json.loads(file.read_text())}

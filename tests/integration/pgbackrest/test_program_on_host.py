@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import typing as t
 
@@ -84,3 +85,46 @@ def test_the_repository_is_away_for_a_while(program: Host) -> None:
     program.start_copy()
     assert program.sql("SELECT count(*) FROM more", 5499) == "3"
     program.stop_copy()
+
+
+def test_a_repository_that_is_not_mounted_is_not_taken_for_an_empty_one(program: Host, catalog: dict[str, t.Any]) -> None:
+    label = json.loads(run(program, "full").stdout)["backups"][0]["label"]
+    command = [PROGRAM, f"--settings={SETTINGS}"]
+    assert program.run(*command, "lost", f"--stanza={STANZA}", user="postgres").returncode == 0
+    # What is left is the folder that it would be mounted on.
+    program.shell(f"mkdir /var/lib/away && mv {REPOSITORY}/* /var/lib/away/")
+    try:
+        lost = program.run(*command, "lost", f"--stanza={STANZA}", user="postgres", check=False)
+        rebuilt = program.run(*command, "catalog", user="postgres")
+        read = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})
+        forgotten = program.module(
+            "backup_catalog", {"action": "rebuild", "stanza": STANZA, **catalog, "forget_lost_backups": True}, check=True
+        )
+    finally:
+        program.shell(f"mv /var/lib/away/* {REPOSITORY}/ && rmdir /var/lib/away")
+    assert lost.returncode == 1
+    assert lost.stderr.startswith(f"ERROR: The catalogue knows 1 backups of stanza {STANZA} in repository 1 ({REPOSITORY})")
+    assert "Mount the repository" in rebuilt.stderr
+    assert [each["label"] for each in read["backups"]] == [label]
+    assert read["latest"] == {STANZA: {"full": label}}
+    assert forgotten["backups"] == []
+
+
+def test_a_run_that_is_told_to_stop_says_so_and_is_recorded(program: Host, catalog: dict[str, t.Any]) -> None:
+    lock = program.background("flock", "--exclusive", f"/tmp/pgbackrest/{STANZA}-backup-1.lock", "sleep", "120")
+    started = program.background(PROGRAM, f"--settings={SETTINGS}", "run", f"--stanza={STANZA}", "--type=full")
+
+    def listens() -> bool:
+        """It waits for the lock, and no longer ends at once of the signal."""
+        status = program.shell("cat /proc/$(cat /tmp/started.1)/status")
+        caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+        return bool(int(caught, 16) & 1 << signal.SIGTERM - 1)
+
+    wait_until(listens, 20, "a run that waits")
+    program.shell("kill -TERM $(cat /tmp/started.1)")
+    told = started.wait()
+    lock.kill()
+    assert "ERROR: The run was stopped from outside" in told
+    (record,) = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})["backups"]
+    assert record["status"] == "failed"
+    assert "stopped from outside" in record["error"]

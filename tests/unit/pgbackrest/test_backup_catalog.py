@@ -30,12 +30,15 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog im
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_manager import (
     Catalog,
+    lost_backups,
     read_failures,
+    remember_failure,
     write_failures,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_server import CatalogUnavailable
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Repository, Stanza
 
 KINDS = st.lists(st.sampled_from(["full", "diff", "incr"]), max_size=20)
 
@@ -106,8 +109,8 @@ def test_a_record_has_the_contracts_fields() -> None:
 def test_only_so_many_failed_runs_are_kept() -> None:
     entries = rebuilt([], [failure(second) for second in range(FAILURES_KEPT + 10)])
     assert len(entries.records) == FAILURES_KEPT
-    assert "20261123-000009-failed" not in entries.records
-    assert json.loads(entries.records["20261123-000010-failed"])["error"] == "it broke"
+    assert "20261123-000009-incr-failed" not in entries.records
+    assert json.loads(entries.records["20261123-000010-incr-failed"])["error"] == "it broke"
 
 
 def test_strange_values_are_replaced() -> None:
@@ -187,10 +190,65 @@ def test_a_server_that_goes_down_between_reading_and_writing() -> None:
 
 def test_failed_runs_in_a_file(tmp_path: t.Any) -> None:
     path = str(tmp_path / "failures.json")
-    assert read_failures(path) == []
-    write_failures(path, [failure(1), failure(2), failure(1)])
-    assert [each["label"] for each in read_failures(path)] == ["20261123-000001-failed", "20261123-000002-failed"]
-    assert [file.name for file in tmp_path.iterdir()] == ["failures.json"]
-    (tmp_path / "failures.json").write_text("{")
-    with pytest.raises(MultimasterError, match="is no JSON"):
-        read_failures(path)
+    assert read_failures(path, pytest.fail) == []
+    # Of one second: two types of one stanza, and another stanza.
+    other_type, other_stanza = {**failure(1), "label": "20261123-000001-full-failed"}, {**failure(1), "stanza": "bk2"}
+    for each in (failure(1), failure(2), failure(1), other_type, other_stanza):
+        remember_failure(path, each, pytest.fail)
+    assert [(each["stanza"], each["label"]) for each in read_failures(path, pytest.fail)] == [
+        ("bk", "20261123-000001-full-failed"),
+        ("bk", "20261123-000001-incr-failed"),
+        ("bk", "20261123-000002-incr-failed"),
+        ("bk2", "20261123-000001-incr-failed"),
+    ]
+    assert {file.name for file in tmp_path.iterdir()} == {"failures.json", "failures.json.lock"}
+
+
+def test_two_types_that_fail_in_one_second_are_two_records() -> None:
+    moment = "2026-11-23T00:00:00Z"
+    both = [failure_record("bk", "pg1", kind, moment, "x", moment) for kind in ("full", "incr")]
+    assert len(rebuilt([], both).records) == 2
+
+
+def test_a_stanza_that_fails_often_does_not_push_out_another_s_failures(tmp_path: t.Any) -> None:
+    path = str(tmp_path / "failures.json")
+    write_failures(path, [{**failure(0), "stanza": "bk0"}, *(failure(second) for second in range(FAILURES_KEPT + 5))])
+    assert [each["stanza"] for each in read_failures(path, pytest.fail)] == ["bk"] * FAILURES_KEPT + ["bk0"]
+
+
+@pytest.mark.parametrize("content", ["{", "7", ""])
+def test_a_file_of_failed_runs_that_is_damaged_is_a_warning(tmp_path: t.Any, content: str) -> None:
+    path = tmp_path / "failures.json"
+    path.write_text(content)
+    warnings: list[str] = []
+    remember_failure(str(path), failure(1), warnings.append)
+    assert len(warnings) == 1
+    assert "is no list in JSON" in warnings[0]
+    assert len(read_failures(str(path), pytest.fail)) == 1
+
+
+def test_a_file_of_failed_runs_that_cannot_be_written_is_a_warning(tmp_path: t.Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: t.Any, **options: t.Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(json, "dump", full)
+    warnings: list[str] = []
+    remember_failure(str(tmp_path / "failures.json"), failure(1), warnings.append)
+    assert "No space left on device" in warnings[0]
+    # Nor is half a file left.
+    assert [file.name for file in tmp_path.iterdir()] == ["failures.json.lock"]
+
+
+@pytest.mark.parametrize(("code", "address", "count"), [(1, "/r", 2), (0, "/r", 0), (2, "/r", 0), (1, "/elsewhere", 0)])
+def test_backups_of_a_repository_that_is_not_mounted_are_lost_not_gone(code: int, address: str, count: int) -> None:
+    class Configuration:
+        def address(self, stanza: str, key: int) -> str:
+            return address
+
+    class Command:
+        configuration = Configuration()
+
+    stanza = Stanza("bk", code, "", "none", False, (Repository(1, code, "", "none"),), (), (), ())
+    have = {"a": rebuilt(records(["full", "incr"]), [failure(1)]), "b": Entries()}
+    lost = lost_backups(t.cast(t.Any, Command()), stanza, have)
+    assert [each["type"] for each in lost] == ["full", "incr"][:count]

@@ -72,3 +72,12 @@ def test_only_named_hosts_may_read_backups_of_others() -> None:
     host = backup_plan("repo", NODES, ["repo"], HOSTVARS, ["pg2"])
     assert {"name": "pg2", "stanzas": ["pg1", "pg2", "third"]} in host["server_clients"]
     assert {"name": "pg1", "stanzas": ["pg1"]} in host["server_clients"]
+
+
+def test_a_repository_host_restores_from_its_own_folder() -> None:
+    assert backup_plan("pg1", NODES, ["repo"], HOSTVARS, reader="pg2")["elsewhere"] == [{"type": "host", "host": "192.0.2.9"}]
+    assert backup_plan("pg1", NODES, ["repo"], HOSTVARS, reader="repo")["elsewhere"] == [{"type": "posix", "path": "/srv"}]
+    stated = [{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}]
+    hostvars = {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}}
+    found = backup_plan("pg1", NODES, ["repo"], hostvars, reader="repo")["elsewhere"]
+    assert found == [{"type": "posix", "path": "/srv"}, {"type": "s3", "bucket": "b"}]

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import typing as t
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _backup_program, _backup_run
-from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run import Settings, run_backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run import Settings, Stopped, run_backup
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._host_program import host_program
 
@@ -27,7 +28,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.made: list[tuple[str, t.Any]] = []
-        self.fail: dict[tuple[str, t.Any], MultimasterError] = {}
+        self.fail: dict[tuple[str, t.Any], BaseException] = {}
 
     def _call(self, what: str, which: t.Any) -> None:
         self.made.append((what, which))
@@ -81,6 +82,62 @@ def test_one_repository_fails_the_other_is_backed_up_and_the_failure_recorded(ca
     outcome = run_backup(settings([1, 2]), "pg1", "diff", print)
     assert outcome.errors == ["No room in repository 1."]
     assert calls.made == [("backup", 1), ("backup", 2), ("expire", 2), ("catalog", "failure"), ("catalog", "rebuild")]
+
+
+def test_a_run_that_is_stopped_starts_no_further_backup_and_is_recorded(calls: Calls) -> None:
+    calls.fail[("backup", 1)] = Stopped("It was stopped.")
+    outcome = run_backup(settings([1, 2]), "pg1", "diff", print)
+    assert outcome.errors == ["It was stopped."]
+    assert calls.made == [("backup", 1), ("catalog", "failure")]
+
+
+def test_an_error_that_nobody_foresaw_is_an_outcome_too(calls: Calls) -> None:
+    calls.fail[("backup", 1)] = KeyError("surprise")
+    calls.fail[("catalog", "rebuild")] = AttributeError("no redis")
+    warnings: list[str] = []
+    outcome = run_backup(settings([1, 2]), "pg1", "diff", warnings.append)
+    assert "KeyError: 'surprise'" in outcome.errors[0]
+    assert [each["label"] for each in outcome.backups] == ["label in 2"]
+    assert "AttributeError: no redis" in warnings[0]
+
+
+def test_a_failure_that_no_server_takes_is_on_the_host_and_keeps_its_reason(calls: Calls, tmp_path: Path) -> None:
+    calls.fail[("backup", 1)] = MultimasterError("No room.")
+    calls.fail[("catalog", "failure")] = OSError(28, "No space left on device")
+    path = tmp_path / "failures.json"
+    path.write_text("damaged")
+    outcome = run_backup(settings([1], failures_path=str(path)), "pg1", "full", print)
+    assert outcome.errors == ["No room."]
+    assert [each["error"] for each in json.loads(path.read_text())] == ["No room."]
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "status", "words"),
+    [
+        ("success", "exited", "0", ""),
+        # It has recorded that itself.
+        ("exit-code", "exited", "1", ""),
+        ("oom-kill", "exited", "1", ""),
+        ("exit-code", "exited", "2", "exit-code, exited 2"),
+        ("oom-kill", "killed", "KILL", "no memory left"),
+        ("signal", "killed", "KILL", "killed by signal KILL"),
+        ("timeout", "killed", "KILL", "longer than its unit may"),
+    ],
+)
+def test_how_a_unit_ended_is_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: str, code: str, status: str, words: str
+) -> None:
+    failures, told = tmp_path / "failures.json", tmp_path / "backup.json"
+    told.write_text(json.dumps({"stanzas": {"pg1": {"node": "pg1", "repositories": [1]}}, "failures_path": str(failures)}))
+    for name, value in (("SERVICE_RESULT", result), ("EXIT_CODE", code), ("EXIT_STATUS", status)):
+        monkeypatch.setenv(name, value)
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert _backup_program.main(["--settings", str(told), "ended", "--stanza=pg1", "--type=full"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    recorded = json.loads(failures.read_text()) if failures.exists() else []
+    assert [words in each["error"] and each["type"] == "full" for each in recorded] == [True] * bool(words)
 
 
 def test_no_server_of_the_catalogue_fails_no_backup(calls: Calls) -> None:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_status import backup_status
+import pytest
+
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_status import backup_status, calendar_days
 
 
 def backup(label: str, kind: str, age: int, timestamp: str) -> dict[str, t.Any]:
@@ -34,8 +36,8 @@ STANZA = {
 }
 
 
-def failed(timestamp: str, stanza: str = "pg1") -> dict[str, t.Any]:
-    return {"stanza": stanza, "status": "failed", "type": "diff", "timestamp": timestamp, "error": "no room"}
+def failed(timestamp: str, stanza: str = "pg1", kind: str = "diff") -> dict[str, t.Any]:
+    return {"stanza": stanza, "status": "failed", "type": kind, "timestamp": timestamp, "error": "no room"}
 
 
 def test_the_newest_of_each_type_and_how_many() -> None:
@@ -48,9 +50,48 @@ def test_the_newest_of_each_type_and_how_many() -> None:
 def test_a_failed_run_is_a_problem_until_a_good_one_follows() -> None:
     found = backup_status(STANZA, [failed("2026-11-03T00:00:00Z")], 90000)
     assert found["problems"] == ["The diff backup of 2026-11-03T00:00:00Z failed: no room"]
-    assert found["failure"]["error"] == "no room"
-    assert backup_status(STANZA, [failed("2026-11-02T23:30:00Z")], 90000)["problems"] == []
+    assert [each["error"] for each in found["failures"]] == ["no room"]
+    # Only an incremental backup followed, then a full one.
+    assert len(backup_status(STANZA, [failed("2026-11-02T23:30:00Z")], 90000)["problems"]) == 1
+    assert backup_status(STANZA, [failed("2026-11-02T21:30:00Z")], 90000)["problems"] == []
     assert backup_status(STANZA, [failed("2026-11-03T00:00:00Z", "pg2")], 90000)["problems"] == []
+
+
+@pytest.mark.parametrize(
+    ("followed", "cured"), [("full", {"full", "diff", "incr"}), ("diff", {"diff", "incr"}), ("incr", {"incr"})]
+)
+def test_which_backup_ends_which_failure(followed: str, cured: set[str]) -> None:
+    stanza = {**STANZA, "backups": [backup("X", followed, 60, "2026-11-03T01:00:00Z")]}
+    records = [failed("2026-11-03T00:00:00Z", kind=kind) for kind in ("full", "diff", "incr")]
+    assert {each["type"] for each in backup_status(stanza, records, 90000)["failures"]} == {"full", "diff", "incr"} - cured
+
+
+@pytest.mark.parametrize(
+    ("calendar", "days"),
+    [
+        ("Sun *-*-* 01:{minute}:00", 7),
+        ("Mon..Sat *-*-* 01:{minute}:00", 2),
+        ("*-*-* 03/6:{minute}:00", 1),
+        ("Mon,Thursday 02:00", 4),
+        ("Fri..Mon 02:00", 4),
+        ("03:00", 1),
+        ("weekly", 7),
+        ("*-*-01 01:00", None),
+        ("2026-01-01", None),
+        ("", None),
+    ],
+)
+def test_how_long_a_schedule_lets_a_backup_become(calendar: str, days: int | None) -> None:
+    assert calendar_days(calendar) == days
+
+
+def test_a_full_backup_that_its_schedule_should_have_replaced() -> None:
+    schedules = {"full": "Sun *-*-* 01:00:00", "diff": "", "incr": "*-*-* 03/6:00:00"}
+    for days, problems in ((7, 0), (9, 1)):
+        old = {**STANZA, "backups": [backup("F", "full", days * 86400, "2026-10-25T01:00:00Z"), STANZA["backups"][2]]}
+        found = backup_status(old, [], 90000, schedules)["problems"]
+        assert [each[:24] for each in found] == ["Its newest full backup is"[:24]] * problems
+        assert backup_status(old, [], 90000)["problems"] == []
 
 
 def test_a_newest_backup_that_is_too_old() -> None:

@@ -84,6 +84,16 @@ def test_a_full_repository_whatever_the_error_number() -> None:
     assert "is full" not in sentence(64, text)
 
 
+@pytest.mark.parametrize("command", ["restore", "archive-get"])
+def test_a_disk_that_is_full_where_files_are_restored_costs_no_backups(command: str) -> None:
+    text = "unable to write '/d/base/1/1259': [28] No space left on device"
+    told = explain(Failure(64, text, command, "bk", "repository 1 (/r)", repository_full=True))
+    assert told.startswith("The disk of this host is full: unable to write '/d/base/1/1259'")
+    assert "fewer backups" not in told
+    denied = explain(Failure(41, "unable to open '/d/x': [13] Permission denied", command, "bk", repository_full=True))
+    assert "is not accessible" in denied
+
+
 def test_a_wrong_key_and_no_key_are_told_apart() -> None:
     told = messages(cleaned(recorded("error_wrong_key.bin")))
     assert [(each.level, each.code) for each in told] == [("ERROR", 29)]
