@@ -19,6 +19,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import is_restored_copy, stop_server
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     CONTROL_FILE,
     HELD_CONTROL_FILE,
@@ -46,10 +47,16 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
     Target,
     choose_backup,
+    loses_silently,
     parse_target,
     refuse_unreachable,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import (
+    DEFAULT_SEGMENT_SIZE,
+    Archive,
+    Segment,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore_space import refuse_too_little_space
 
 ORIGINS_FILE = "pg_data/pg_logical/replorigin_checkpoint"
 PREFETCH_SINCE = 15
@@ -78,6 +85,8 @@ class Restore:
     recovery: dict[str, str]
     archive: Archive | None
     last_segment: Segment | None
+    damage_is_silent: bool
+    """Whether a server that does not get all the segments opens all the same."""
     before: DataDirectory
     differences: Differences = field(default_factory=Differences)
 
@@ -86,12 +95,14 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("A restore")
     restore = plan_restore(pgbackrest, params, warn)
-    checked = 0
+    checked, damaged = 0, None
     if not check_mode:
+        if params["stop_copy"] and is_restored_copy(restore.before):
+            stop_server(restore.before)
         with _Alone(restore.path) as alone:
             pgbackrest.execute(restore.argv, keep_open=[alone.descriptor])
             if params["verify_archive"]:
-                checked = verify_wal(pgbackrest, restore)
+                checked, damaged = verify_wal(pgbackrest, restore)
     return {
         "changed": True,
         "commands": [shown(restore.argv)],
@@ -109,6 +120,7 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
             "in_place": restore.in_place,
             "recovery": restore.recovery,
             "wal_segments_verified": checked,
+            "damaged_wal": damaged,
         },
     }
 
@@ -127,8 +139,13 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
         raise MultimasterError(f"target_exclusive makes sense for types time, xid and lsn, not for {target.type}.")
 
+    refuse_settings_of_options(params["recovery_options"])
+
     before = read_data_directory(path)
-    refuse_running(before)
+    if in_place or not params["stop_copy"] or not is_restored_copy(before):
+        refuse_running(before)
+    if params["delta"] and params["delta_by"] == "time":
+        refuse_delta_by_time(before, in_place)
     refuse_restoring(path, configured)
     stanza = pgbackrest.stanza_info()
     repos = _readable(pgbackrest, stanza, params["repo"])
@@ -143,7 +160,12 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if not in_place:
         refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"])
     archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
-    last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo))
+    last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo), warn)
+    if params["check_free_space"]:
+        length = len(archive.path(backup, last)) if archive and last else 0
+        size = archive.segment_size if archive else DEFAULT_SEGMENT_SIZE
+        spaces = [*params["tablespace_map"].values(), *([params["tablespace_map_all"]] if params["tablespace_map_all"] else [])]
+        refuse_too_little_space(path, spaces, backup.size, length, size)
     if backup.has_errors:
         warn(f"Backup {backup.label} has pages with wrong checksums: the node's data was damaged when it was taken.")
 
@@ -158,6 +180,7 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         recovery=recovery,
         archive=archive,
         last_segment=last,
+        damage_is_silent=loses_silently(target, database),
         before=before,
     )
     restore.differences.add(
@@ -186,6 +209,28 @@ def refuse_running(directory: DataDirectory) -> None:
         "that none runs there (in another container, perhaps), then remove that file.",
         pid=server.pid,
     )
+
+
+def refuse_settings_of_options(recovery_options: dict[str, t.Any]) -> None:
+    if "archive_mode" in recovery_options:
+        raise MultimasterError(
+            "recovery_options has archive_mode, which the option archive decides: set archive to true to let the restored server "
+            "archive as its configuration says, or leave it out for off."
+        )
+
+
+def refuse_delta_by_time(directory: DataDirectory, in_place: bool) -> None:
+    """It believes a file's time. That is right for what a restore wrote whole and a server changed since."""
+    if in_place:
+        raise MultimasterError(
+            f"delta_by time is refused in place: it would keep damage in {directory.path} that left a file's time as it was. "
+            f"Use delta_by checksum."
+        )
+    if directory.half_restored or os.path.exists(os.path.join(directory.path, RESTORE_MANIFEST)):
+        raise MultimasterError(
+            f"delta_by time is refused for {directory.path}, which is only half restored: a file there can have its time and not "
+            f"all its contents. Use delta_by checksum."
+        )
 
 
 def refuse_restoring(path: str, configured: str | None) -> None:
@@ -258,10 +303,10 @@ def origins_in_manifest(manifest: str) -> int:
 
 def refuse_shared_tablespaces(pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None) -> None:
     """A copy beside the live node must not write into the live node's tablespaces."""
+    if mapped_all:
+        return
     told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
-    shared = [
-        f"{each['name']} ({each['destination']})" for each in tablespaces(told) if not mapped_all and each["name"] not in mapped
-    ]
+    shared = [f"{each['name']} ({each['destination']})" for each in tablespaces(told) if each["name"] not in mapped]
     if shared:
         raise MultimasterError(
             f"Backup {backup.label} has tablespaces outside the data directory, which a copy would share with the node it "
@@ -296,6 +341,8 @@ def restore_command(
         f"--set={backup.label}",
         *target.arguments(params["target_action"], params["target_exclusive"], params["target_timeline"]),
         *(["--delta"] if params["delta"] else []),
+        # Beside --delta this means: compare sizes and times, not checksums. Alone it would overwrite everything.
+        *(["--force"] if params["delta"] and params["delta_by"] == "time" else []),
         *(["--archive-mode=off"] if not params["archive"] else []),
         *([f"--tablespace-map-all={params['tablespace_map_all']}"] if params["tablespace_map_all"] else []),
         *(f"--tablespace-map={name}={place}" for name, place in params["tablespace_map"].items()),
@@ -351,19 +398,31 @@ def repository_options(options: dict[str, t.Any]) -> dict[str, str]:
 # --- afterwards --------------------------------------------------------------------------------------------------------
 
 
-def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> int:
-    """Fetch every segment that recovery will read and compare its contents with the checksum in its name.
+def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | None]:
+    """Fetch the segments that recovery may read and compare their contents with the checksum in their name.
 
-    A damaged segment can decompress to something else without an error, and PostgreSQL takes it for the end of WAL.
-    On damage the restored directory is left as a half restored one, so that no server starts in it.
+    A damaged segment can decompress to something else without an error, and PostgreSQL takes it for the end of WAL. Where
+    it would open then, or has no use for the files without that segment, they are left as half restored ones, so that no
+    server starts in them. Where the target may be before the damage, a warning is enough: a server that does not reach a
+    time, a transaction or a restore point stops by itself.
+
+    Returns how many are sound, and the damaged one that follows them.
     """
     if restore.archive is None or restore.last_segment is None:
-        return 0
+        return 0, None
+    consistent = Segment.parse(restore.backup.wal_stop or "", restore.archive.segment_size)
     segments = restore.archive.path(restore.backup, restore.last_segment)
     with tempfile.TemporaryDirectory(prefix=".verify-", dir=os.path.join(restore.path, "pg_wal")) as directory:
         copy = os.path.join(directory, "segment")
-        for segment in segments:
+        for number, segment in enumerate(segments):
             problem = _segment_problem(pgbackrest, restore, restore.archive, segment, copy)
+            if problem and not restore.damage_is_silent and segment.number > consistent.number:
+                pgbackrest.warn(
+                    f"WAL segment {restore.archive.name(segment)} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery "
+                    f"ends before it. Where the target is later, the restored server stops with the message that it was not "
+                    f"reached, and loses nothing in silence."
+                )
+                return number, restore.archive.name(segment)
             if problem:
                 os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
                 name = restore.archive.name(segment)
@@ -375,7 +434,7 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> int:
                     "to an earlier target, or from a later backup.",
                     damaged_wal=name,
                 )
-    return len(segments)
+    return len(segments), None
 
 
 def _segment_problem(pgbackrest: PgBackRest, restore: Restore, archive: Archive, segment: Segment, copy: str) -> str | None:

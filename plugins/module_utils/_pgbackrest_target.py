@@ -14,7 +14,12 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Backup, Stanza, as_utc
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
+    Backup,
+    Database,
+    Stanza,
+    as_utc,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import (
     Archive,
     Segment,
@@ -24,6 +29,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 
 TARGET_TYPES = ["latest", "set", "time", "xid", "lsn", "name", "immediate"]
 WITH_VALUE = ("time", "xid", "lsn", "name")
+# Targets whose segment nobody knows from outside, so it may be before a damage.
+SOMEWHERE = ("time", "xid", "name")
+# Since this version a server that does not reach its target stops; earlier ones open.
+STOPS_SHORT_OF_TARGET_SINCE = 13
 _TIME = re.compile(r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.\d{1,6})?\s*(Z|UTC|[+-]\d\d(?::?\d\d)?)?$", re.IGNORECASE)
 
 
@@ -173,11 +182,28 @@ def _end(backup: Backup) -> str:
     return f"{as_utc(backup.stop)}, LSN {backup.lsn_stop}"
 
 
-def refuse_unreachable(stanza: Stanza, backup: Backup, target: Target, archive: Archive | None, where: str) -> Segment | None:
-    """Fail where the archive does not lead from the backup to the target; else the last segment that recovery reads.
+def loses_silently(target: Target, database: Database | None) -> bool:
+    """Whether missing or damaged WAL has to keep the server from starting. True where it would open without what came
+    later; and for an LSN, where the last segment is known and without it the target is out of reach for certain."""
+    if target.type not in SOMEWHERE:
+        return True
+    major = database.version.partition(".")[0] if database else ""
+    return not major.isdigit() or int(major) < STOPS_SHORT_OF_TARGET_SINCE
 
-    PostgreSQL takes a segment that it does not get for the end of the archive, opens the server, and what came later
-    is gone without a word. So what is missing has to be noticed before.
+
+def refuse_unreachable(
+    stanza: Stanza,
+    backup: Backup,
+    target: Target,
+    archive: Archive | None,
+    where: str,
+    warn: t.Callable[[str], None] = lambda message: None,
+) -> Segment | None:
+    """Fail where the archive does not lead from the backup to the target; else the last segment that recovery may read.
+
+    PostgreSQL takes a segment that it does not get for the end of the archive. Without a target it opens the server, and
+    what came later is gone without a word, so what is missing has to be noticed before. With one it stops where it does
+    not reach it, so a gap that may be after a transaction or a restore point gives a warning.
     """
     if archive is None or not backup.wal_start:
         return None
@@ -193,7 +219,12 @@ def refuse_unreachable(stanza: Stanza, backup: Backup, target: Target, archive: 
     if target.ends_with_backup:
         return Segment.parse(backup.wal_stop or "", archive.segment_size)
     archived_at = as_utc(reach.archived_at or 0)
-    if reach.broken_after and target.type in ("latest", "xid", "name"):
+    if reach.broken_after and target.type in ("xid", "name") and not loses_silently(target, stanza.database(backup)):
+        warn(
+            f"The archive of stanza {stanza.name} in {where} has a gap after WAL segment {end}, archived at {archived_at}. Where "
+            f"{target.type} {target.value} is later, the restored server stops with the message that it was not reached."
+        )
+    elif reach.broken_after and target.type in ("latest", "xid", "name"):
         raise MultimasterError(
             f"The archive of stanza {stanza.name} in {where} has a gap after WAL segment {end}: recovery from backup "
             f"{backup.label} would end "

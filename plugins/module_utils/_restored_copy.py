@@ -16,6 +16,7 @@ import time
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import MARK, stop_server
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     DataDirectory,
     read_data_directory,
@@ -24,7 +25,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._errors imp
 
 POLL_SECONDS = 0.1
 LOG_LINES = 8
-CONFIGURATION = "restored_copy.conf"
 ACCESS = "restored_copy_hba.conf"
 NAMES = "restored_copy_ident.conf"
 LOG = "restored_copy.log"
@@ -121,17 +121,8 @@ class RestoredCopy:
                 )
             time.sleep(POLL_SECONDS)
 
-    def stop(self, directory: DataDirectory) -> None:
-        done = subprocess.run(  # noqa: S603 an argument list of this collection's own making, without a shell
-            [self.program("pg_ctl", directory), "-D", self.path, "-m", "fast", "-w", "stop"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            cwd="/",
-            check=False,
-        )
-        if done.returncode:
-            raise MultimasterError(f"The restored server in {self.path} could not be stopped: {' '.join(done.stderr.split())}")
+    def stop(self) -> None:
+        stop_server(read_data_directory(self.path))
 
     def session(self, database: str) -> t.Any:
         session = psycopg2.connect(host=self.socket_directory, port=self.port, dbname=database, connect_timeout=10)
@@ -142,7 +133,7 @@ class RestoredCopy:
 
     def _own(self) -> dict[str, str]:
         return {
-            "config_file": os.path.join(self.path, CONFIGURATION),
+            "config_file": os.path.join(self.path, MARK),
             "hba_file": os.path.join(self.path, ACCESS),
             "ident_file": os.path.join(self.path, NAMES),
             "port": str(self.port),
@@ -151,7 +142,7 @@ class RestoredCopy:
 
     def _write_files(self) -> None:
         for name, text in (
-            (CONFIGURATION, "# A restored copy: all its settings are on the command line of the server.\n"),
+            (MARK, "# A restored copy: all its settings are on the command line of the server.\n"),
             (ACCESS, "# A restored copy: only this host's own user, over the socket.\nlocal all all peer\n"),
             (NAMES, ""),
         ):

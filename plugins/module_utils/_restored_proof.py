@@ -73,7 +73,7 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
         ) from None
     finally:
         if not params["keep_running"]:
-            copy.stop(directory)
+            copy.stop()
     if result["problems"]:
         found = " ".join(result["problems"][:PROBLEMS_SHOWN])
         raise MultimasterError(

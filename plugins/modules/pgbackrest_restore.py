@@ -80,6 +80,32 @@ options:
       directory must be empty.
     type: bool
     default: false
+  delta_by:
+    description:
+      - What tells O(delta) that a file is as in the backup. A file with another size is written in either case.
+      - V(checksum) reads every file in the directory and is always right.
+      - V(time) reads none. It keeps a file whose size and time of change are those in the backup, so it cannot see damage
+        that left both as they were. M(multimaster.postgresql.pgbackrest_prove) finds it where the cluster has data checksums.
+      - V(time) is refused in place, and for a directory that is only half restored.
+      - Without O(delta) it means nothing.
+    type: str
+    choices: [checksum, time]
+    default: checksum
+  stop_copy:
+    description:
+      - Stop the server that M(multimaster.postgresql.pgbackrest_prove) left running in the directory, when all the checks
+        are passed. A C(postmaster.pid) that a crash left there goes.
+      - Only a process that works in that directory is stopped, whatever its C(postmaster.pid) says, and never a server that was
+        started otherwise.
+    type: bool
+    default: false
+  check_free_space:
+    description:
+      - Refuse where the disk of the directory has less free than the restore needs - the size of the backup, less what is in
+        the directory already, and room for WAL. A copy that fills the live node's disk would stop the live server.
+      - Tablespaces are counted as if all were on that disk. Where they are not, or files are compressed there, set V(false).
+    type: bool
+    default: true
   archive:
     description:
       - Let the restored server archive as its configuration says.
@@ -96,7 +122,8 @@ options:
     type: bool
     default: false
   recovery_options:
-    description: Further settings to write into the restored server's C(postgresql.auto.conf).
+    description: Further settings to write into the restored server's C(postgresql.auto.conf). O(archive) decides
+      C(archive_mode), which is refused here.
     type: dict
     default: {}
   tablespace_map:
@@ -108,8 +135,10 @@ options:
     type: path
   verify_archive:
     description:
-      - After the restore, read the WAL that recovery will need and compare each segment with its checksum.
+      - After the restore, read the WAL that recovery may need and compare each segment with its checksum.
       - Where one is damaged the task fails and the directory is left so that no server starts in it.
+      - For types V(time), V(xid) and V(name) the target may be before the damage. Unless the backup itself needs the segment it
+        is a warning then, since PostgreSQL 13 and newer stop where they do not reach such a target.
     type: bool
     default: true
   force_mesh_member:
@@ -197,8 +226,11 @@ restored:
       description: Settings written into the server's C(postgresql.auto.conf).
       type: dict
     wal_segments_verified:
-      description: How many WAL segments were read and compared.
+      description: How many WAL segments were read and are sound.
       type: int
+    damaged_wal:
+      description: The damaged segment after them, which the target may be before; null where there is none.
+      type: str
 """
 
 import typing as t
@@ -223,6 +255,9 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "target_action": {"type": "str", "choices": ["promote", "pause", "shutdown"], "default": "promote"},
     "target_timeline": {"type": "str"},
     "delta": {"type": "bool", "default": False},
+    "delta_by": {"type": "str", "choices": ["checksum", "time"], "default": "checksum"},
+    "stop_copy": {"type": "bool", "default": False},
+    "check_free_space": {"type": "bool", "default": True},
     "archive": {"type": "bool", "default": False},
     "subscriptions": {"type": "bool", "default": False},
     "recovery_options": {"type": "dict", "default": {}},

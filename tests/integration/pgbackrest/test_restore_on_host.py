@@ -179,6 +179,84 @@ def test_delta_of_an_unchanged_copy_and_a_restore_that_was_killed(backed_up: Hos
     assert rows_after(backed_up, delta=True, type="set", set=story.full) == [1, 2]
 
 
+def test_delta_by_time(backed_up: Host) -> None:
+    backed_up.sql("CREATE TABLE big AS SELECT n AS id, md5(n::text) AS note FROM generate_series(1, 20000) n")
+    table = backed_up.sql("SELECT pg_relation_filepath('big')")
+    backed_up.backup("full")
+    by_time: dict[str, t.Any] = {"type": "immediate", "delta": True, "delta_by": "time"}
+    # There is nothing yet whose time could deceive.
+    assert backed_up.restore(**by_time)["changed"]
+    whole = backed_up.run("sha1sum", f"{COPY}/{table}").stdout
+    flip = f"f=open('{COPY}/{table}','r+b'); f.seek(3*8192+4000); f.write(b'x'*50); f.close(); "
+    # What changed a file since, changed its time.
+    backed_up.run("python3", "-c", flip)
+    assert backed_up.run("sha1sum", f"{COPY}/{table}").stdout != whole
+    done = backed_up.restore(**by_time)
+    assert "--force" in done["commands"][0].split()
+    assert backed_up.run("sha1sum", f"{COPY}/{table}").stdout == whole
+    # Damage that left the time alone stays; the proof finds it.
+    keep = f"s=os.stat('{COPY}/{table}'); {flip}os.utime('{COPY}/{table}', ns=(0, s.st_mtime_ns))"
+    backed_up.run("python3", "-c", f"import os; {keep}")
+    backed_up.restore(**by_time)
+    assert backed_up.run("sha1sum", f"{COPY}/{table}").stdout != whole
+    proof = backed_up.module("pgbackrest_prove", {"pg_path": COPY}, fails=True)
+    assert any("big" in each and "invalid page" in each for each in proof["problems"])
+    # checksums see it
+    backed_up.restore(type="immediate", delta=True)
+    assert backed_up.run("sha1sum", f"{COPY}/{table}").stdout == whole
+
+
+def test_delta_by_time_where_a_time_proves_nothing(backed_up: Host) -> None:
+    by_time: dict[str, t.Any] = {"delta": True, "delta_by": "time", "fails": True}
+    backed_up.restore(type="immediate")
+    backed_up.run("mv", f"{COPY}/global/pg_control", f"{COPY}/global/pg_control.pgbackrest.tmp")
+    assert "only half restored" in backed_up.restore(**by_time)["msg"]
+    assert backed_up.restore(type="immediate", delta=True)["changed"]
+    backed_up.server("stop")
+    try:
+        assert "refused in place" in backed_up.restore(pg_path=DATA, **by_time)["msg"]
+    finally:
+        backed_up.server("start")
+
+
+def test_the_server_that_a_proof_left_is_stopped_and_no_other(backed_up: Host) -> None:
+    again: dict[str, t.Any] = {"type": "immediate", "delta": True, "stop_copy": True}
+    backed_up.restore(type="immediate")
+    # Started by hand: nothing says that it may be stopped.
+    backed_up.start_copy()
+    assert "A PostgreSQL server runs in" in backed_up.restore(**again, fails=True)["msg"]
+    backed_up.stop_copy()
+    backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
+    # Nothing is stopped for a restore that is refused, or only asked about.
+    backed_up.restore(**{**again, "type": "name", "target": ""}, fails=True)
+    backed_up.restore(**again, check=True)
+    assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
+    backed_up.restore(**again)
+    backed_up.run("test", "!", "-e", f"{COPY}/postmaster.pid")
+    # After a crash of the host the number in the copy's file is the live server's.
+    backed_up.module("pgbackrest_prove", {"pg_path": COPY, "amcheck": False})
+    live = backed_up.run("head", "-1", f"{DATA}/postmaster.pid").stdout.strip()
+    backed_up.run("tee", f"{COPY}/postmaster.pid", text=f"{live}\n{COPY}\n")
+    backed_up.restore(**again)
+    assert backed_up.run("head", "-1", f"{DATA}/postmaster.pid").stdout.strip() == live
+    assert backed_up.sql("SELECT count(*) FROM rows") == "2"
+
+
+def test_a_disk_that_is_too_small(backed_up: Host) -> None:
+    backed_up.shell("mkdir -p /mnt/small; mount -t tmpfs -o size=16m,mode=777 tmpfs /mnt/small")
+    path = "/mnt/small/copy"
+    told = backed_up.restore(pg_path=path, fails=True)
+    assert f"The disk of {path} has 16 MB free, and the restore needs" in told["msg"]
+    assert told["needed_bytes"] > told["free_bytes"]
+    assert backed_up.shell("ls -A /mnt/small") == ""
+    assert backed_up.restore(pg_path=path, check_free_space=False, check=True)["changed"]
+
+
+def test_archive_mode_has_an_option(backed_up: Host) -> None:
+    told = backed_up.restore(recovery_options={"archive_mode": "on"}, fails=True)
+    assert "which the option archive decides" in told["msg"]
+
+
 @pytest.mark.fault
 def test_two_restores_into_one_directory(backed_up: Host) -> None:
     backed_up.shell(f"mkdir -m 700 {COPY}", user="postgres")
@@ -242,6 +320,52 @@ def test_a_flipped_byte_in_a_segment(backed_up: Host, story: Story) -> None:
     )
     assert started.returncode != 0
     assert rows_after(backed_up, delta=True, type="lsn", target=story.lsn[8]) == list(range(1, 9))
+
+
+def refusal_to_start(node: Host) -> str:
+    with pytest.raises(AssertionError):
+        node.start_copy()
+    return node.shell(f"cat {COPY}.log; rm {COPY}.log")
+
+
+@pytest.mark.fault
+def test_a_target_before_a_damaged_and_before_a_missing_segment(backed_up: Host, story: Story) -> None:
+    backed_up.sql("INSERT INTO rows VALUES (9)")
+    segment = backed_up.switch_wal()
+    xid = backed_up.sql("INSERT INTO rows VALUES (10) RETURNING pg_current_xact_id()::xid")
+    moment = backed_up.sql("SELECT clock_timestamp()")
+    # within the second of the last segment's arrival, the archive's end is no reason to refuse
+    time.sleep(1.1)
+    backed_up.switch_wal()
+    file = backed_up.archived(segment)
+    early: list[dict[str, t.Any]] = [
+        {"type": "time", "target": story.time[7]},
+        {"type": "xid", "target": story.xid[7]},
+        {"type": "name", "target": "after_7"},
+    ]
+    with backed_up.file_kept(file):
+        backed_up.flip_byte(file)
+        assert backed_up.restore(fails=True)["damaged_wal"] == segment
+        for arguments in early:
+            done = backed_up.restore(delta=True, **arguments)
+            assert done.warned(segment)
+            assert done["restored"]["damaged_wal"] == segment
+            backed_up.start_copy()
+            assert backed_up.copy_rows() == list(range(1, 8))
+            backed_up.stop_copy()
+        # One after the damage is not reached, and the server says so instead of opening.
+        for arguments in ({"type": "time", "target": moment}, {"type": "xid", "target": xid}):
+            assert backed_up.restore(delta=True, **arguments).warned(segment)
+            assert "FATAL" in refusal_to_start(backed_up)
+    with backed_up.file_kept(file):
+        backed_up.run("rm", file)
+        for arguments in early[1:]:
+            assert backed_up.restore(delta=True, **arguments).warned("has a gap after")
+            backed_up.start_copy()
+            assert backed_up.copy_rows() == list(range(1, 8))
+            backed_up.stop_copy()
+        assert backed_up.restore(delta=True, type="xid", target=xid).warned("has a gap after")
+        assert "recovery ended before configured recovery target was reached" in refusal_to_start(backed_up)
 
 
 def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host, story: Story) -> None:

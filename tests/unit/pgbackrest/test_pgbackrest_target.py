@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 
 import pytest
@@ -13,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Database, Stanza
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
     Target,
     choose_backup,
+    loses_silently,
     parse_target,
     refuse_unreachable,
 )
@@ -158,8 +160,6 @@ def test_the_archive_leads_there() -> None:
         (Target("latest"), (33, 34), "is missing"),
         (Target("set"), (33, 34), "is missing"),
         (Target("latest"), (32, 34), "has a gap"),
-        (Target("name", "x"), (32, 34), "has a gap"),
-        (Target("xid", "9"), (32, 34), "has a gap"),
         (at(34), (32, 34), "cannot be reached"),
         (at(35), (32, 33, 34), "cannot be reached"),
         (at(36), (32, 33, 34), "cannot be reached"),
@@ -170,6 +170,31 @@ def test_the_archive_leads_there() -> None:
 def test_the_archive_does_not_lead_there(target: Target, numbers: tuple[int, ...], words: str) -> None:
     with pytest.raises(MultimasterError, match=words):
         check(target, *numbers)
+
+
+@pytest.mark.parametrize("target", [Target("name", "x"), Target("xid", "9")])
+def test_a_target_that_may_be_before_a_gap(target: Target) -> None:
+    """PostgreSQL 13 and newer stop where they do not reach it, earlier ones open."""
+    found = three()
+    told: list[str] = []
+    last = refuse_unreachable(found, found.backups[0], target, archive(32, 33, 35), "repository 1 (/r)", told.append)
+    assert last == Segment(1, 33)
+    assert len(told) == 1
+    assert f"{target.type} {target.value} is later" in told[0]
+    assert refuse_unreachable(found, found.backups[0], target, archive(32, 33), "", told.append) == Segment(1, 33)
+    assert len(told) == 1
+    old = dataclasses.replace(found, databases=(dataclasses.replace(found.databases[0], version="12"),))
+    with pytest.raises(MultimasterError, match="has a gap"):
+        refuse_unreachable(old, old.backups[0], target, archive(32, 34), "repository 1 (/r)", told.append)
+
+
+@pytest.mark.parametrize(
+    ("version", "kind", "silent"),
+    [("16", "time", False), ("13", "xid", False), ("9.6", "name", True), ("16", "lsn", True), ("16", "latest", True)],
+)
+def test_what_a_server_loses_without_a_word(version: str, kind: str, silent: bool) -> None:
+    assert loses_silently(Target(kind), Database(1, 1, 77, version)) == silent
+    assert loses_silently(Target(kind), None)
 
 
 def test_the_end_of_a_backup_needs_nothing_after_it() -> None:
