@@ -54,7 +54,7 @@ test-failover: ## The failover class and the API, with what takes time or a brow
 	@environment/test.sh failover
 
 .PHONY: test-molecule
-test-molecule: ## Whole deployments on containers (SCENARIO=default for one)
+test-molecule: ## Whole deployments on containers (SCENARIO=default for one), and the core of test-faults (SCENARIO=faults)
 	@environment/test.sh molecule
 
 .PHONY: bench

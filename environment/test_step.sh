@@ -26,12 +26,13 @@ lint() {
     antsibull-changelog lint
 }
 
-# Two at a time, each on hosts and a network of its own: a scenario waits as long as it computes.
+# Two at a time, each on hosts and a network of its own: a scenario waits as long as it computes. The core of the fault tests is the
+# last of them: it runs beside the last scenario.
 molecule_scenarios() {
     # What an interrupted run left would be in the way of this one.
     "$here/destroy.sh" --tests "${SCENARIO:-}"
     export MOLECULE_GLOB='molecule/*/molecule.yml'
-    printf '%s\n' "${SCENARIO:-$(cd molecule && dirname -- */molecule.yml)}" | xargs --max-procs 2 --max-args 1 "$here/scenario.sh"
+    printf '%s\n' "${SCENARIO:-$(cd molecule && dirname -- */molecule.yml && echo faults)}" | xargs --max-procs 2 --max-args 1 "$here/scenario.sh"
 }
 
 case $1 in
@@ -45,7 +46,7 @@ case $1 in
         ;;
     failover) pytest tests/integration/failover "${arguments[@]}" ;;
     backup) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest "${arguments[@]}" ;;
-    # Of these, the faults alone
+    # Of these, the faults alone; their core runs beside the Molecule scenarios
     faults) pytest --numprocesses 2 --dist worksteal tests/integration/pgbackrest -m fault "${arguments[@]}" ;;
     sanity) "$here/sanity.sh" "${arguments[@]}" ;;
     molecule) molecule_scenarios ;;

@@ -117,7 +117,7 @@ class Background:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        wait_until(lambda: host.run("test", "-s", file, check=False).returncode == 0, 20, "the start of a command")
+        wait_until(lambda: host.run("test", "-s", file, check=False).returncode == 0, 120, "the start of a command")
 
     def kill(self) -> None:
         """The hard way, its whole process group."""
@@ -244,7 +244,7 @@ class Host:
         name = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         self.sql("SELECT pg_switch_wal()")
         wait_until(
-            lambda: self.sql(f"SELECT last_archived_wal >= '{name}' FROM pg_stat_archiver") == "t", 20, f"archiving of {name}"
+            lambda: self.sql(f"SELECT last_archived_wal >= '{name}' FROM pg_stat_archiver") == "t", 120, f"archiving of {name}"
         )
         return name
 
@@ -316,7 +316,7 @@ class Host:
             path,
             "-w",
             "-t",
-            "60",
+            "300",
             "-l",
             f"{path}.log",
             "-o",
@@ -325,7 +325,7 @@ class Host:
             "start",
             user="postgres",
         )
-        wait_until(lambda: self.sql("SELECT NOT pg_is_in_recovery()", COPY_PORT) == "t", 30, "the end of recovery")
+        wait_until(lambda: self.sql("SELECT NOT pg_is_in_recovery()", COPY_PORT) == "t", 120, "the end of recovery")
 
     def stop_copy(self, path: str = COPY) -> None:
         self.run(f"{BINARIES}/pg_ctl", "-D", path, "-m", "fast", "-w", "stop", user="postgres")

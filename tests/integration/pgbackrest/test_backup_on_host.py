@@ -176,6 +176,7 @@ def test_a_secret_among_the_options_is_refused(node: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_full_repository(node: Host) -> None:
     node.shell(
         "mkdir -p /mnt/small; mountpoint -q /mnt/small || mount -t tmpfs -o size=2m tmpfs /mnt/small; chown postgres /mnt/small"
@@ -195,6 +196,7 @@ def test_a_full_repository(node: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_index_files_truncated(backed_up: Host) -> None:
     directory = f"{REPOSITORY}/backup/{STANZA}"
     with backed_up.file_kept(f"{directory}/backup.info", f"{directory}/backup.info.copy"):

@@ -9,7 +9,7 @@ import re
 import typing as t
 
 import pytest
-from host import NO_RETRY, REPOSITORY, STANZA, Host
+from host import COPY, NO_RETRY, REPOSITORY, STANZA, Host
 
 
 def survey(node: Host, **arguments: object) -> dict[str, t.Any]:
@@ -52,6 +52,7 @@ def test_root_may_look(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_missing_segment_in_the_middle(backed_up: Host) -> None:
     segments = [backed_up.switch_wal() for _each in range(4)]
     later = backed_up.backup("incr")
@@ -79,6 +80,7 @@ def test_a_missing_segment_of_the_backup_itself(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_one_flipped_byte_in_a_backup_and_in_a_segment(backed_up: Host) -> None:
     segment = backed_up.switch_wal()
     assert survey(backed_up, verify=True)["problems"] == []
@@ -94,6 +96,23 @@ def test_one_flipped_byte_in_a_backup_and_in_a_segment(backed_up: Host) -> None:
         found = survey(backed_up, verify=True, options=NO_RETRY)
         assert any(re.search(r"invalid checksum|invalid result", each) for each in found["problems"]), found["problems"]
         assert found["backups"][0]["damaged"] is True
+
+
+@pytest.mark.fault
+@pytest.mark.core
+def test_a_wrong_cipher_key(node: Host) -> None:
+    options = {"repo1-path": f"{REPOSITORY}/encrypted", "repo1-cipher-type": "aes-256-cbc", "archive-check": False}
+    right = {"options": options, "secrets": {"repo1-cipher-pass": "the right one"}}
+    wrong = {"options": options, "secrets": {"repo1-cipher-pass": "another"}}
+    node.module("pgbackrest_stanza", {"stanza": STANZA, **right})
+    taken = node.backup("full", **right)
+    assert "cannot be read with this cipher key" in node.module("pgbackrest_info", {"stanza": STANZA, **wrong})["problems"][0]
+    for module, arguments in (("pgbackrest_backup", {"type": "incr"}), ("pgbackrest_restore", {"pg_path": COPY})):
+        told = node.module(module, {"stanza": STANZA, **arguments, **wrong}, fails=True)
+        assert "cannot be read with this cipher key" in told["msg"]
+    assert node.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+    # nothing is lost
+    assert [each["label"] for each in survey(node, **right)["backups"]] == [taken["label"]]
 
 
 def test_two_servers_archiving_into_one_stanza(backed_up: Host) -> None:
