@@ -106,7 +106,7 @@ rows:
 differing:
   description:
     - The tables that differ, with the number of their rows on both nodes.
-    - RV(differing[].missing_here) and RV(differing[].missing_there) count rows that this node or the peer lacks, though the other
+    - C(missing_here) and C(missing_there) count rows that this node or the peer lacks, though the other
       one has had them, as they are, since before both caught up. A row that is older on one node than on the other counts in
       both. Zero means that the differences come and go with what is written, null that the nodes did not catch up again in
       O(catch_up_seconds). Of a table that differs a lot, not all rows are looked at.
