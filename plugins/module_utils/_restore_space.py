@@ -52,7 +52,9 @@ def used_bytes(path: str, further: t.Sequence[str] = ()) -> int:
         device = os.stat(path).st_dev
     except FileNotFoundError:
         return 0
-    for file in {os.path.join(folder, name) for each in (path, *further) for folder, _, names in os.walk(each) for name in names}:
+    for file in {
+        os.path.join(folder, name) for each in (path, *further) for folder, _folders, names in os.walk(each) for name in names
+    }:
         try:
             found = os.lstat(file)
         except FileNotFoundError:

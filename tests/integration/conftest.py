@@ -43,13 +43,15 @@ def _pair(servers: tuple[Server, Server]) -> t.Iterator[Pair]:
             server.start()
         server.query(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(db)))
         server.query(f"GRANT CREATE ON DATABASE {db} TO subscription_owner; GRANT pg_read_all_data TO replicator")
-    yield Pair(*servers, db)
-    for server in servers:
-        if not (server.data / "postmaster.pid").exists():
-            server.start()
-        _drop_subscriptions(server, db)
-    for server in servers:
-        _drop_database(server, db)
+    try:
+        yield Pair(*servers, db)
+    finally:
+        for server in servers:
+            if not (server.data / "postmaster.pid").exists():
+                server.start()
+            _drop_subscriptions(server, db)
+        for server in servers:
+            _drop_database(server, db)
 
 
 @pytest.fixture
@@ -72,9 +74,7 @@ def second_mesh(mesh: Mesh, servers: tuple[Server, Server]) -> t.Iterator[Mesh]:
 
 
 def _drop_subscriptions(server: Server, db: str) -> None:
-    names = server.query(
-        "SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE datname = %s", [db]
-    )
+    names = server.query("SELECT subname FROM pg_subscription s JOIN pg_database d ON d.oid = s.subdbid WHERE datname = %s", [db])
     for (name,) in names:
         subscription = sql.Identifier(name)
         for command in ("ALTER SUBSCRIPTION {} DISABLE", "ALTER SUBSCRIPTION {} SET (slot_name = NONE)", "DROP SUBSCRIPTION {}"):
@@ -85,9 +85,7 @@ def _drop_database(server: Server, db: str) -> None:
     server.forget_sessions(db)
 
     def slots_gone() -> bool:
-        server.query(
-            "SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", [db]
-        )
+        server.query("SELECT pg_terminate_backend(active_pid) FROM pg_replication_slots WHERE database = %s AND active", [db])
         server.query(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots WHERE database = %s AND NOT active", [db]
         )
