@@ -73,7 +73,8 @@ def start(tmp_path: Path) -> t.Iterator[t.Callable[[Path], subprocess.Popen[byte
     started: list[subprocess.Popen[bytes]] = []
 
     def program(place: Path) -> subprocess.Popen[bytes]:
-        started.append(subprocess.Popen(["sleep", "600"], cwd=place))
+        # A job of a shell's background would ignore the signal, and so would what it starts.
+        started.append(subprocess.Popen(["env", "--default-signal=INT", "sleep", "600"], cwd=place))
         return started[-1]
 
     yield program
