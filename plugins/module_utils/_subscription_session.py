@@ -89,7 +89,8 @@ class Peer:
 
     def _problem(self, message: str, seconds: float) -> str | None:
         """Why no server answers; None where one does. The client library's own words depend on its language."""
-        if seconds >= self._timeout:
+        # The client library counts in whole seconds of the clock: it may give up most of one early.
+        if seconds > max(1, self._timeout - 1):
             return "does not answer in time"
         for state in _BUSY:
             if state in message:

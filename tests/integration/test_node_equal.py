@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import typing as t
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,10 @@ from servers import Server, wait_until
 from subscriptions import NAME, Mesh, open_transaction
 
 RunModule = t.Callable[..., t.Any]
+NO_WORKER = """
+SELECT NOT EXISTS (SELECT FROM pg_stat_subscription w JOIN pg_subscription s ON s.oid = w.subid
+    JOIN pg_database d ON d.oid = s.subdbid WHERE d.datname = %s AND w.pid IS NOT NULL)
+"""
 
 
 @pytest.fixture
@@ -175,6 +180,10 @@ def test_a_worker_that_waits_for_a_lock_stalls_though_more_is_written(run_module
 def test_a_worker_that_fails_again_and_again_stalls(run_module: RunModule, both: Mesh) -> None:
     for server in (both.a, both.b):
         both.alter(server, "DISABLE")
+    for server in (both.a, both.b):
+        # The worker ends some time after that.
+        wait_until(partial(server.value, NO_WORKER, [both.db]), what="no worker")
+    for server in (both.a, both.b):
         both.insert(server, 5)
     for server in (both.a, both.b):
         both.alter(server, "ENABLE")
