@@ -19,7 +19,7 @@ demo: ## Two replicating hosts with data, from nothing; again: changes nothing
 
 .PHONY: test
 test: ## Everything that CI runs
-	@environment/test.sh lint collection unit sanity integration molecule
+	@environment/test.sh lint+sanity collection unit integration molecule
 
 .PHONY: test-lint
 test-lint: ## ruff, mypy, shellcheck, ansible-lint, changelog

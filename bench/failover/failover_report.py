@@ -68,6 +68,7 @@ API = {
     "Users": lambda each: str(each["users"]),
     "Requests": lambda each: str(each["requests"]),
     "Failed": lambda each: figure(each["failed"]),
+    "Refused": lambda each: figure(each["refused"]),
     "Sent again": lambda each: str(each["sent_again"]),
     "Longest gap, ms": lambda each: verdict(
         milliseconds(each["longest_gap"]), each["asked_gap"] is None or each["longest_gap"] <= each["asked_gap"]
@@ -139,6 +140,11 @@ def wrong(results: t.Mapping[str, t.Any]) -> int:
     return sum(each["wrong_rows"] for each in mine)
 
 
+def failed(results: t.Mapping[str, t.Any]) -> int:
+    """Requests without an answer, with the API or the class, and answers that nobody asked for."""
+    return sum(each["failed"] + each.get("refused", 0) for each in (*results["api"], *results["class"]))
+
+
 def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
     machine = results["machine"]
     early = ["This run was ended before all was measured."] if results["ended_early"] else []
@@ -148,7 +154,8 @@ def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
         f"the servers' disks are in memory; load average at the end {machine['load_average'][0]:.1f}. "
         "Marked: what is not as asked for.",
         "The longest gap is between two acknowledged writes of all clients together. A request has failed when the client has "
-        "no answer after trying both instances of the API. Sent again: requests that a client took to the other instance. "
+        "no answer after trying both instances of the API. Refused: answers such as 503, whatever came of their requests. "
+        "Sent again: requests that a client took to the other instance. "
         "Wrong rows: acknowledged ones that are not on both nodes once, and such as only one node has, after healing.",
     ]
 
@@ -186,7 +193,10 @@ def _cell(text: str) -> str:
 
 
 def write(name: str, results: dict[str, t.Any]) -> int:
-    """The exit status: 1 where an acknowledged row was lost or is there twice. With nothing measured, nothing is written."""
+    """The exit status: 1 where a row that was acknowledged is lost or there twice, or a request failed or was refused.
+
+    With nothing measured, nothing is written.
+    """
     if not any(results[part] for part in ("api", "class", "comparison", "overhead")):
         return 1
     FOLDER.mkdir(parents=True, exist_ok=True)
@@ -201,7 +211,10 @@ def write(name: str, results: dict[str, t.Any]) -> int:
     count = wrong(results)
     if count:
         say(f"{count} acknowledged rows are not on both nodes once")
-    return 1 if count else 0
+    without = failed(results)
+    if without:
+        say(f"{without} requests failed or were refused")
+    return 1 if count or without else 0
 
 
 def _png(figure: t.Any) -> bytes:

@@ -63,6 +63,8 @@ def summary(entries: t.Sequence[Entry], begin: float, fault: float, end: float) 
         "requests": len(entries),
         "writes": len(writes),
         "failed": sum(not entry.ok for entry in entries),
+        # Answers that nobody asked for, with whatever came of the request afterwards
+        "refused": sum(entry.refused for entry in entries),
         "sent_again": sum(entry.attempts > 1 for entry in entries),
         "errors": sorted({entry.error for entry in entries if entry.error})[:5],
         "longest_gap": gap,

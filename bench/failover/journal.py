@@ -18,7 +18,8 @@ class Entry(t.NamedTuple):
     """One request. Times are seconds of the machine's monotonic clock, which all processes share.
 
     ``kind``: read or write; ``error``: empty where it succeeded; ``via``: who answered; ``attempts``: how often it was sent;
-    ``key`` and ``text``: the row that was acknowledged, of a write that succeeded.
+    ``key`` and ``text``: the row that was acknowledged, of a write that succeeded; ``refused``: how many answers before the last
+    one were none that was asked for (503, say), so not counting connections that broke or were silent.
     """
 
     kind: str
@@ -29,6 +30,7 @@ class Entry(t.NamedTuple):
     attempts: int = 1
     key: int | None = None
     text: str = ""
+    refused: int = 0
 
     @property
     def ok(self) -> bool:
@@ -57,9 +59,11 @@ def read(path: str | Path) -> list[Entry]:
     """In the order in which the requests ended. A last line that was cut off by an interruption is left out."""
     entries: list[Entry] = []
     with Path(path).open(encoding="utf-8", newline="") as file:
-        for kind, started, finished, error, via, attempts, key, text in (row for row in csv.reader(file) if len(row) == 8):
+        for kind, started, finished, error, via, attempts, key, text, refused in (
+            row for row in csv.reader(file) if len(row) == 9
+        ):
             number = int(key) if key else None
-            entries.append(Entry(kind, float(started), float(finished), error, via, int(attempts), number, text))
+            entries.append(Entry(kind, float(started), float(finished), error, via, int(attempts), number, text, int(refused)))
     return sorted(entries, key=lambda entry: entry.finished)
 
 

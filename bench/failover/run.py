@@ -26,9 +26,9 @@ from timing import ROOT, say
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make failover", description=__doc__)
     parser.add_argument("--users", default="10,100", help="numbers of users, with commas between them; 0: no load on the API")
-    parser.add_argument("--rounds", type=int, default=10, help="rounds of each fault for the class alone; 0: none")
+    parser.add_argument("--rounds", type=int, default=20, help="rounds of each fault for the class alone; 0: none")
     parser.add_argument("--faults", default=",".join(faults.ALL), help=f"of {', '.join(faults.ALL)}")
-    parser.add_argument("--seconds", type=float, default=20, help="of each load; the fault comes at half time")
+    parser.add_argument("--seconds", type=float, default=30, help="of each load; the fault comes at half time")
     parser.add_argument("--no-comparison", action="store_true", help="without HAProxy and libpq")
     parser.add_argument("--no-overhead", action="store_true", help="without the API beside the bare driver")
     parser.add_argument("--keep", action="store_true", help="leave the hosts running afterwards, and use those that run")

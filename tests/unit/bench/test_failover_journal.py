@@ -49,7 +49,7 @@ def test_only_writes_that_succeeded_are_acknowledged():
 
 
 def test_a_journal_is_read_as_it_was_written(tmp_path):
-    entries = [Entry("write", 1.25, 2.5, "", "198.18.111.11", 2, -5, 'a "b", c'), Entry("read", 2, 3, "503 {}", "", 3)]
+    entries = [Entry("write", 1.25, 2.5, "", "198.18.111.11", 2, -5, 'a "b", c'), Entry("read", 2, 3, "503 {}", "", 3, refused=2)]
     path = tmp_path / "journal.csv"
     writer = journal.Writer(path)
     for entry in reversed(entries):

@@ -75,6 +75,12 @@ def test_the_page_is_whole(results, folder):
     assert "of" not in found.tags
 
 
+@pytest.mark.parametrize("wrong", ["failed", "refused", "wrong_rows"])
+def test_a_failed_request_fails_the_run(results, folder, wrong):
+    results["api"][0][wrong] = 1
+    assert failover_report.write("failover", results) == 1
+
+
 def test_what_was_not_reached_is_marked(results):
     results["api"][0].update(failed=3, longest_gap=0.4)
     results["class"][0]["gap"]["p99"] = 0.06
