@@ -11,7 +11,7 @@ import typing as t
 
 import pytest
 from failover_mesh import PATIENT, FailoverMesh, Load, allowed_gap, freeze, kill, start_again, thaw, until
-from multimaster_failover import FailoverClient, NoNode
+from multimaster_failover import Attempt, FailoverClient, NoNode
 from servers import Server
 
 SEQUENCE = "journal_id_seq"
@@ -159,6 +159,44 @@ def test_a_node_that_lacks_rows_is_used_when_the_other_does_not_come_back(mesh: 
             await loop.run_in_executor(None, start_again, mesh.b)
             mesh.go_on(mesh.b)
             await until(lambda: client.nodes["pg2"].state.value == "up", what="pg2 caught up")
+        return load
+
+    mesh.assert_all_there_once(asyncio.run(story()).keys)
+
+
+def test_a_node_that_has_been_behind_for_long_is_not_used_when_a_session_on_the_active_one_ends(mesh: FailoverMesh) -> None:
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'multimaster_failover'"
+
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings(**PATIENT, stale_wait=60.0))
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            mesh.pause(mesh.b)
+            kill(mesh.a)
+            await until(lambda: "pg2" in load.nodes_since(0), what="failover")
+            await asyncio.get_running_loop().run_in_executor(None, start_again, mesh.a)
+            await until(lambda: client.nodes["pg1"].state.value == "catching_up", what="pg1 answers")
+            # It has been like this for an hour.
+            client.nodes["pg1"].behind_since -= 3600
+            at, started = time.monotonic(), asyncio.Event()
+
+            async def unit(connection: t.Any, attempt: Attempt) -> None:
+                started.set()
+                if attempt.number == 1:
+                    await connection.execute("SELECT pg_sleep(5)")
+
+            session = asyncio.create_task(client.run(unit))
+            await started.wait()
+            mesh.b.query(ended)
+            await asyncio.wait([session])
+            assert "pg2" in [event.node for event in client.events.last() if event.kind == "set_aside"]
+            await until(lambda: client.active is not None, what="an active node")
+            count = len(load.keys)
+            await until(lambda: len(load.keys) > count + 50, what="more writes")
+            assert load.nodes_since(at) == {"pg2"}
+            assert all(isinstance(error, NoNode) for _at, error in load.failed)
+            mesh.go_on(mesh.b)
+            await until(lambda: client.nodes["pg1"].state.value == "up", what="pg1 caught up")
         return load
 
     mesh.assert_all_there_once(asyncio.run(story()).keys)

@@ -102,6 +102,29 @@ def test_a_failover_seen_by_one_is_followed_by_the_other() -> None:
     play(story)
 
 
+def test_one_that_has_been_behind_for_long_is_used_only_after_all_others_were_gone_for_long() -> None:
+    async def story(_store: Store, one: Client, _two: Client) -> None:
+        cluster, wait = one.cluster, one.cluster.settings.stale_wait
+        one.sees(pg1=State.ASIDE)
+        one.sees(pg1=State.CATCHING_UP)
+        assert one.active == "pg2"
+        cluster.nodes["pg1"].behind_since -= 1000 * wait
+        # Two late probes, or one session that somebody ended
+        one.sees(pg2=State.ASIDE)
+        assert (one.active, cluster.current()) == ("pg2", None)
+        one.sees(pg2=State.UP)
+        # Each time is one of its own.
+        one.sees(pg2=State.ASIDE)
+        assert (one.active, cluster.current()) == ("pg2", None)
+        assert cluster.none_up_since is not None
+        cluster.none_up_since -= wait
+        cluster.reconsider("test")
+        assert one.active == "pg1"
+        assert cluster.current() is cluster.nodes["pg1"]
+
+    play(story)
+
+
 def test_both_fail_over_without_the_store_and_agree_when_it_is_back() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)

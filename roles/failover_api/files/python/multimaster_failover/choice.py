@@ -25,8 +25,8 @@ class State(enum.Enum):
 class Candidate:
     """A node as the choice sees it.
 
-    ``behind_for``: seconds since it began to answer without being up to date; ``is_read``: whether its peers that answer read
-    what it writes.
+    ``behind_for``: seconds for which it has answered without being up to date, and no node has been; ``is_read``: whether its
+    peers that answer read what it writes.
     """
 
     name: str

@@ -30,6 +30,8 @@ class Cluster:
         self.record: Record | None = None
         # Of the last record that names no node of these settings: what is decided here has to outrank it.
         self.foreign_epoch = 0
+        # The loop's time at which the last node that was up to date went; None while there is one
+        self.none_up_since: float | None = None
         # Called with each record that this client has decided on
         self.on_decision: t.Callable[[Record], None] = lambda record: None
         self._ids = {node.name: node.node_id for node in settings.nodes}
@@ -82,13 +84,15 @@ class Cluster:
     def reconsider(self, why: str) -> None:
         """Choose again which node is active, after any change of a node's state."""
         now = asyncio.get_running_loop().time()
+        self._note_none_up(now)
         agreed = self.agreed()
         if agreed is not None and agreed.name != self.active and self._may_follow(agreed):
             if agreed.state is State.CATCHING_UP:
                 self.mark_up(agreed, "forced")
             self._activate(agreed.name, "followed", "agreed between the clients")
             return
-        candidates = [node.candidate(now, is_read=self._is_read(node)) for node in self.nodes.values()]
+        alone_for = 0.0 if self.none_up_since is None else now - self.none_up_since
+        candidates = [node.candidate(now, alone_for, is_read=self._is_read(node)) for node in self.nodes.values()]
         name = choose(candidates, self.active, self.settings.stale_wait)
         if name is None:
             return
@@ -104,7 +108,7 @@ class Cluster:
 
     def mark_up(self, node: Node, why: str = "") -> None:
         node.become(State.UP)
-        node.catch_up = None
+        node.catch_up = self.none_up_since = None
         self.events.add("up", node.name, why)
 
     def says(self, name: str, *, forced: bool = False) -> bool:
@@ -131,6 +135,12 @@ class Cluster:
         """Take over what others agreed on; followed as soon as that node can be used here, and if forced, once it answers."""
         self.record = record
         self.reconsider("agreed between the clients")
+
+    def _note_none_up(self, now: float) -> None:
+        if any(node.state is State.UP for node in self.nodes.values()):
+            self.none_up_since = None
+        elif self.none_up_since is None:
+            self.none_up_since = now
 
     def _is_read(self, node: Node) -> bool:
         slots = node.fresh.slots if node.fresh else {}

@@ -64,9 +64,10 @@ class Node:
             self.since = time.time()
         self.state, self.reason = state, reason
 
-    def candidate(self, now: float, *, is_read: bool) -> Candidate:
+    def candidate(self, now: float, alone_for: float, *, is_read: bool) -> Candidate:
+        """``alone_for``: seconds since the last node that was up to date went. Until then, nobody waited for this one."""
         behind = now - self.behind_since if self.state is State.CATCHING_UP else 0.0
-        return Candidate(self.name, self.state, behind, is_read)
+        return Candidate(self.name, self.state, min(behind, alone_for), is_read)
 
     async def works(self, connection: Connection, timeout: float) -> bool:
         """Whether an idle connection still answers."""
