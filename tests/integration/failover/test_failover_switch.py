@@ -73,6 +73,34 @@ def test_writes_under_way_end_where_they_began_before_a_switch_is_done(mesh: Fai
     mesh.assert_all_there_once([1, 2])
 
 
+def test_a_write_that_waits_for_a_connection_meanwhile_goes_to_the_new_node(mesh: FailoverMesh) -> None:
+    order: list[str] = []
+
+    async def story() -> None:
+        settings = mesh.settings(**PATIENT, statement_timeout=60.0, pool_min=1, pool_max=1)
+        async with FailoverClient(settings) as client:
+            await ready(client)
+            reading, end = asyncio.Event(), asyncio.Event()
+
+            async def read(_connection: t.Any, _attempt: Attempt) -> None:
+                reading.set()
+                await end.wait()
+
+            # It has the only connection of the first node.
+            reader = asyncio.create_task(client.run(read))
+            await reading.wait()
+            write = Write(client, 1, order)
+            write.end.set()
+            await until(lambda: client.nodes["pg1"].pool.waiting == 1, what="the write waits")
+            assert await client.switch_to("pg2")
+            end.set()
+            await asyncio.gather(reader, write.task)
+
+    asyncio.run(story())
+    assert order == ["1 on pg2"]
+    mesh.assert_all_there_once([1])
+
+
 class Counted(Agreement):
     """Another agreement, and how often it was read."""
 

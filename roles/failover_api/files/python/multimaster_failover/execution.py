@@ -68,6 +68,10 @@ class Executor:
             connection = await self._connection(node, request, remaining)
             if connection is None:
                 continue
+            if write and not self._belongs(node, request):
+                # A switch came while it waited for the connection. That does not count the write as under way.
+                node.pool.release(connection)
+                continue
             request.number += 1
             attempt = Attempt(node.name, node.role, request.number, request.in_doubt)
             node.writes += write
@@ -100,6 +104,13 @@ class Executor:
             if not request.unanswered:
                 raise request.failed(TooSlow, "the servers took too long")
         return node
+
+    def _belongs(self, node: Node, request: _Request) -> bool:
+        """Whether a write may begin on the node that was picked for it before."""
+        current = self._cluster.current()
+        if not self.gate.is_set() or current is None:
+            return False
+        return node is current or (current.name in request.avoid and node.state is State.UP)
 
     def _usable(self) -> list[Node]:
         return [node for node in self._cluster.nodes.values() if node.state is State.UP]
