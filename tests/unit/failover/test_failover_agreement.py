@@ -287,12 +287,22 @@ def test_a_record_has_what_its_readers_know() -> None:
     assert json.loads(new_record("pg1", 1, "one", forced=True).to_json())["forced"] is True
 
 
-NO_EPOCH = '{"node":"a","epoch":"x","since":"","by":""}'
+def with_epoch(epoch: str) -> str:
+    return f'{{"node":"a","epoch":{epoch},"since":"","by":""}}'
 
 
-@pytest.mark.parametrize("text", [None, "", b"\xff", "{", "[]", "5", '{"node": "pg1"}', NO_EPOCH])
+NO_EPOCHS = [with_epoch(epoch) for epoch in ('"x"', "1e999", "-1e999", "NaN", "-1", "1e300", str(2**53 + 1), "null")]
+
+
+@pytest.mark.parametrize("text", [None, "", b"\xff", "{", "[]", "5", '{"node": "pg1"}', "[" * 100_000, *NO_EPOCHS])
 def test_what_is_no_record_is_none(text: str | bytes | None) -> None:
     assert parse_record(text) is None
+
+
+def test_an_epoch_may_be_large() -> None:
+    record = parse_record(with_epoch(str(2**53)))
+    assert record is not None
+    assert record.epoch == 2**53
 
 
 def test_ranks() -> None:

@@ -10,6 +10,9 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass
 
+# JSON's numbers are exact up to here, in Redis as well.
+EPOCH_MAX = 2**53
+
 
 @dataclass(frozen=True)
 class Record:
@@ -46,8 +49,10 @@ def parse_record(text: str | bytes | None) -> Record | None:
     try:
         values = json.loads(text or "null")
         node, epoch = str(values["node"]), int(values["epoch"])
+        if not 0 <= epoch <= EPOCH_MAX:
+            return None
         return Record(node, epoch, str(values["since"]), str(values["by"]), values.get("forced") is True)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

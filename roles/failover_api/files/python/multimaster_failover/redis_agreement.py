@@ -19,13 +19,15 @@ KEY = "failover:active"
 # A server that is away is left alone for so long, so that it does not hold up the word of the other.
 _PAUSE = 1.0
 
-# Compared and set in one step, so that no client's word overwrites a later one.
+# Compared and set in one step, so that no client's word overwrites a later one. What parse_record takes for no record is
+# overwritten: nobody would ever follow it.
 _SET = """
 local held = redis.call('GET', KEYS[1])
 if held then
   local fine, value = pcall(cjson.decode, held)
-  if fine and type(value) == 'table' and tonumber(value.epoch) then
-    local epoch, since, by = tonumber(value.epoch), tostring(value.since), tostring(value.by)
+  local epoch = fine and type(value) == 'table' and tonumber(value.epoch)
+  if epoch and epoch >= 0 and epoch <= 9007199254740992 and value.node ~= nil and value.since ~= nil and value.by ~= nil then
+    local since, by = tostring(value.since), tostring(value.by)
     local mine = tonumber(ARGV[2])
     if epoch > mine or (epoch == mine and (since > ARGV[3] or (since == ARGV[3] and by >= ARGV[4]))) then
       return held == ARGV[1] and 1 or 0
