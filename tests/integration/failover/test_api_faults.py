@@ -147,6 +147,18 @@ def test_one_name_on_two_nodes_is_repaired_as_the_readme_says(imdb: FailoverMesh
     assert imdb.value_of_both("SELECT count(*) FROM generos WHERE genero = 'Twice'") == 1
 
 
+def test_who_switched_is_shown_by_all_instances_and_from_which_address_by_none(api: Api, second_api: Api) -> None:
+    assert api.switch("/pg2").status_code == 200
+    wait_until(lambda: second_api.http.get("/active-node").json()["node"] == "pg2", what="followed")
+    who = "administrator via failover_api@api1"
+    for instance in (api, second_api):
+        status = instance.http.get("/status")
+        assert status.json()["agreed"]["by"] == instance.http.get("/active-node").json()["by"] == who
+        assert who in [event["by"] for event in status.json()["events"]]
+        assert "127.0.0.1" not in status.text
+    assert [audit["from"] for audit in api.audits()] == ["127.0.0.1"]
+
+
 @pytest.mark.quiet
 @pytest.mark.parametrize("api", [QUICK], indirect=True)
 def test_an_instance_that_is_killed_costs_no_row_and_makes_none_twice(api: Api, second_api: Api, imdb: FailoverMesh) -> None:

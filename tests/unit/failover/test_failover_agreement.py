@@ -53,8 +53,8 @@ class Client:
         self.follower = Follower(self.cluster, store)
         self.sees(pg1=State.UP, pg2=State.UP)
 
-    def switch(self, target: str, *, force: bool = False) -> t.Awaitable[bool]:
-        return Switcher(self.cluster, Executor(self.cluster)).switch_to(target, force=force)
+    def switch(self, target: str, *, force: bool = False, by: str = "") -> t.Awaitable[bool]:
+        return Switcher(self.cluster, Executor(self.cluster)).switch_to(target, force=force, by=by)
 
     def sees(self, **states: State) -> None:
         for name, state in states.items():
@@ -136,6 +136,22 @@ def test_both_fail_over_without_the_store_and_agree_when_it_is_back() -> None:
         store.away, store.record = False, None
         await rounds(one, two)
         assert one.cluster.record == two.cluster.record == store.record
+
+    play(story)
+
+
+def test_who_wanted_a_switch_is_known_to_all() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        assert await one.switch("pg2", force=True, by="administrator")
+        await rounds(one, two)
+        assert store.record is not None
+        assert store.record.by == "administrator via one"
+        last = [client.cluster.events.last(1)[0] for client in (one, two)]
+        assert [(event.kind, event.by) for event in last] == [
+            ("switch", "administrator via one"),
+            ("followed", "administrator via one"),
+        ]
 
     play(story)
 

@@ -118,18 +118,22 @@ class Cluster:
             return False
         return record.forced or not forced
 
-    def decide(self, name: str, *, forced: bool = False) -> None:
-        """This client's word on which node is active, for all of them."""
+    def decide(self, name: str, *, by: str = "", forced: bool = False) -> None:
+        """This client's word on which node is active, for all of them; ``by`` says so, if not the client by itself."""
         if self.says(name, forced=forced):
             return
         epoch = max(self.record.epoch if self.record else 0, self.foreign_epoch) + 1
-        self.record = new_record(name, epoch, self.name, forced=forced)
+        self.record = new_record(name, epoch, by or self.name, forced=forced)
         self.on_decision(self.record)
 
     def switch(self, name: str, by: str, *, forced: bool = False) -> None:
-        """Make it active on purpose."""
-        self._activate(name, "switch", "on request", by)
-        self.decide(name, forced=forced)
+        """Make it active on purpose, which ``by`` wants."""
+        self._activate(name, "switch", "on request", self.speaker(by))
+        self.decide(name, by=self.speaker(by), forced=forced)
+
+    def speaker(self, by: str) -> str:
+        """This client, or ``by`` through it: two clients that speak for one person differ, see Record.rank."""
+        return f"{by} via {self.name}" if by else self.name
 
     def adopt(self, record: Record) -> None:
         """Take over what others agreed on; followed as soon as that node can be used here, and if forced, once it answers."""

@@ -39,7 +39,7 @@ class Switcher:
             try:
                 await self._check(source, target, force)
             except SwitchRefused as refusal:
-                self._cluster.events.add("refused", name, str(refusal), by)
+                self._cluster.events.add("refused", name, str(refusal), self._cluster.speaker(by))
                 raise
             await self._change(source, target, by, forced=force)
             return True
