@@ -5,84 +5,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import typing as t
 
 import pytest
+from failover_clients import Client, Store, play, rounds
 from hypothesis import given
 from hypothesis import strategies as st
-from multimaster_failover import NodeSettings, Settings, derived_key, following
+from multimaster_failover import derived_key, following
 from multimaster_failover.agreement import Record, new_record, parse_record
 from multimaster_failover.choice import State
-from multimaster_failover.cluster import Cluster
-from multimaster_failover.execution import Executor
-from multimaster_failover.following import Follower
-from multimaster_failover.switching import Switcher
-
-
-class Store:
-    """A Redis that keeps the record of the highest rank."""
-
-    def __init__(self) -> None:
-        self.record: Record | None = None
-        self.away = False
-        self.proposals = 0
-
-    async def read(self) -> tuple[Record | None, bool]:
-        return (None, True) if self.away else (self.record, True)
-
-    async def propose(self, record: Record) -> bool:
-        if self.away:
-            return False
-        self.proposals += 1
-        if self.record is None or record.rank > self.record.rank:
-            self.record = record
-        return self.record == record
-
-    async def close(self) -> None:
-        pass
-
-
-class Client:
-    """A cluster without servers: the states are the test's."""
-
-    def __init__(self, name: str, store: Store) -> None:
-        settings = Settings(nodes=[NodeSettings("pg1", 1, {}), NodeSettings("pg2", 2, {})])
-        self.cluster = Cluster(settings, name)
-        self.follower = Follower(self.cluster, store)
-        self.sees(pg1=State.UP, pg2=State.UP)
-
-    def switch(self, target: str, *, force: bool = False, by: str = "") -> t.Awaitable[bool]:
-        return Switcher(self.cluster, Executor(self.cluster)).switch_to(target, force=force, by=by)
-
-    def sees(self, **states: State) -> None:
-        for name, state in states.items():
-            node = self.cluster.nodes[name]
-            if state is State.ASIDE:
-                self.cluster.set_aside(node, "test")
-            else:
-                node.become(state)
-        self.cluster.reconsider("test")
-
-    @property
-    def active(self) -> str | None:
-        return self.cluster.active
-
-
-def play(story: t.Callable[[Store, Client, Client], t.Awaitable[None]]) -> Store:
-    async def run() -> Store:
-        store = Store()
-        await story(store, Client("one", store), Client("two", store))
-        return store
-
-    return asyncio.run(run())
-
-
-async def rounds(*clients: Client, count: int = 3) -> None:
-    for _ignored in range(count):
-        for client in clients:
-            await client.follower.once()
 
 
 def test_a_failover_seen_by_one_is_followed_by_the_other() -> None:
@@ -290,7 +221,7 @@ def test_one_that_starts_apart_brings_the_others_to_a_node_that_all_reach(monkey
     play(story)
 
 
-records = st.builds(Record, st.text(), st.integers(0, 2**31), st.text(), st.text(), st.booleans())
+records = st.builds(Record, st.text(), st.integers(0, 2**31), st.text(), st.text(), st.booleans(), st.booleans())
 
 
 @given(records)
@@ -301,6 +232,7 @@ def test_a_record_is_read_as_it_was_written(record: Record) -> None:
 def test_a_record_has_what_its_readers_know() -> None:
     assert sorted(json.loads(new_record("pg1", 1, "one").to_json())) == ["by", "epoch", "node", "since"]
     assert json.loads(new_record("pg1", 1, "one", forced=True).to_json())["forced"] is True
+    assert json.loads(new_record("pg1", 1, "one", requested=True).to_json())["requested"] is True
 
 
 def with_epoch(epoch: str) -> str:

@@ -18,7 +18,8 @@ EPOCH_MAX = 2**53
 class Record:
     """``node`` has been active since ``since`` (UTC, ISO 8601), said ``by`` a client. The higher epoch is the later word.
 
-    ``forced``: somebody wants it used although it may lack rows.
+    ``forced``: somebody wants it used although it may lack rows. ``requested``: it is active because somebody wanted it, and not
+    because another node failed; it is not left by itself then.
     """
 
     node: str
@@ -26,6 +27,7 @@ class Record:
     since: str
     by: str
     forced: bool = False
+    requested: bool = False
 
     @property
     def rank(self) -> tuple[int, str, str]:
@@ -34,14 +36,15 @@ class Record:
 
     def to_json(self) -> str:
         values = asdict(self)
-        if not self.forced:
-            del values["forced"]
+        for name in ("forced", "requested"):
+            if not values[name]:
+                del values[name]
         return json.dumps(values, separators=(",", ":"))
 
 
-def new_record(node: str, epoch: int, by: str, *, forced: bool = False) -> Record:
+def new_record(node: str, epoch: int, by: str, *, forced: bool = False, requested: bool = False) -> Record:
     now = datetime.datetime.now(datetime.timezone.utc)
-    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by, forced)
+    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by, forced, requested)
 
 
 def parse_record(text: str | bytes | None) -> Record | None:
@@ -51,7 +54,8 @@ def parse_record(text: str | bytes | None) -> Record | None:
         node, epoch = str(values["node"]), int(values["epoch"])
         if not 0 <= epoch <= EPOCH_MAX:
             return None
-        return Record(node, epoch, str(values["since"]), str(values["by"]), values.get("forced") is True)
+        flags = {name: values.get(name) is True for name in ("forced", "requested")}
+        return Record(node, epoch, str(values["since"]), str(values["by"]), **flags)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 

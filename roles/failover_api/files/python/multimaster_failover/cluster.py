@@ -118,18 +118,20 @@ class Cluster:
             return False
         return record.forced or not forced
 
-    def decide(self, name: str, *, by: str = "", forced: bool = False) -> None:
+    def decide(self, name: str, *, by: str = "", forced: bool = False, requested: bool = False) -> None:
         """This client's word on which node is active, for all of them; ``by`` says so, if not the client by itself."""
         if self.says(name, forced=forced):
             return
         epoch = max(self.record.epoch if self.record else 0, self.foreign_epoch) + 1
-        self.record = new_record(name, epoch, by or self.name, forced=forced)
+        # Said once more, it is still what somebody wanted.
+        requested = requested or (self.record is not None and self.record.node == name and self.record.requested)
+        self.record = new_record(name, epoch, by or self.name, forced=forced, requested=requested)
         self.on_decision(self.record)
 
     def switch(self, name: str, by: str, *, forced: bool = False) -> None:
         """Make it active on purpose, which ``by`` wants."""
         self._activate(name, "switch", "on request", self.speaker(by))
-        self.decide(name, by=self.speaker(by), forced=forced)
+        self.decide(name, by=self.speaker(by), forced=forced, requested=True)
 
     def speaker(self, by: str) -> str:
         """This client, or ``by`` through it: two clients that speak for one person differ, see Record.rank."""

@@ -6,14 +6,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
+import typing as t
 
 from .choice import State
 from .cluster import Cluster
 from .errors import SwitchRefused
+from .events import Event
 from .execution import Executor
 from .lag import Lag, lag
 from .node import Node
+
+log = logging.getLogger("multimaster_failover")
 
 
 class Switcher:
@@ -24,12 +28,12 @@ class Switcher:
         self._settings = cluster.settings
         self._lock = asyncio.Lock()
 
-    async def switch_to(self, name: str, *, force: bool = False, by: str = "") -> bool:
+    async def switch_to(self, name: str, *, force: bool = False, by: str = "", known: t.Container[str] = ()) -> bool:
         """Make the node active; False where it is already, here and for all clients.
 
         Waits until the target has what the active node has written so far, holds new writes back while those in flight end (for
         ``switch_pause`` at most), and then changes. Raises SwitchRefused where the target lacks rows, unless ``force`` is set, or
-        does not answer; UnknownNode.
+        does not answer; UnknownNode. A refusal in the words of a ``known`` one is no event.
         """
         target = self._cluster.node(name)
         async with self._lock:
@@ -39,7 +43,8 @@ class Switcher:
             try:
                 await self._check(source, target, force)
             except SwitchRefused as refusal:
-                self._cluster.events.add("refused", name, str(refusal), self._cluster.speaker(by))
+                if str(refusal) not in known:
+                    self._cluster.events.add("refused", name, str(refusal), self._cluster.speaker(by))
                 raise
             await self._change(source, target, by, forced=force)
             return True
@@ -107,23 +112,74 @@ class Switcher:
 
 
 class Failback:
-    """Where it is wanted, traffic returns to the first node some time after that is up to date again."""
+    """Where it is wanted, traffic returns to the first node some time after that is up to date again.
+
+    Not where somebody has switched to another one: that is kept in the shared record, where every client finds it. A first node
+    that is lost again soon after it became active again is waited for twice as long each time.
+    """
+
+    # It is steady when it was active for so many times the wait; and the wait becomes so many times the first at most.
+    STEADY = 10
+    LONGEST = 64
 
     def __init__(self, cluster: Cluster, switcher: Switcher) -> None:
         self._cluster, self._switcher = cluster, switcher
+        self._preferred = next(iter(cluster.nodes.values()))
+        self._wait = cluster.settings.failback_after
+        self._good_since: float | None = None
+        self._lost = False
+        self._regained: float | None = None
+        # Why it was refused since another node became active
+        self._refusals: set[str] = set()
+        cluster.events.listeners.append(self._heard)
 
     async def run(self) -> None:
-        settings = self._cluster.settings
-        preferred = next(iter(self._cluster.nodes.values()))
-        loop = asyncio.get_running_loop()
-        good_since: float | None = None
         while True:
-            await asyncio.sleep(settings.probe_interval)
-            if preferred.state is not State.UP or self._cluster.active == preferred.name:
-                good_since = None
-                continue
-            good_since = good_since or loop.time()
-            if loop.time() - good_since >= settings.failback_after:
-                with contextlib.suppress(SwitchRefused):
-                    await self._switcher.switch_to(preferred.name, by="auto_failback")
-                good_since = None
+            await asyncio.sleep(self._cluster.settings.probe_interval)
+            try:
+                await self.once()
+            except Exception:
+                log.exception("the return to %s could not be considered", self._preferred.name)
+
+    async def once(self) -> None:
+        """Switch, if it is time to."""
+        name, now = self._preferred.name, asyncio.get_running_loop().time()
+        if self._cluster.active == name or self._preferred.state is not State.UP or self._is_another_wanted():
+            self._good_since = None
+            return
+        self._good_since = self._good_since or now
+        if now - self._good_since < self._wait:
+            return
+        self._good_since = None
+        try:
+            await self._switcher.switch_to(name, by="auto_failback", known=self._refusals)
+        except SwitchRefused as refusal:
+            self._refusals.add(str(refusal))
+
+    def _is_another_wanted(self) -> bool:
+        record = self._cluster.record
+        return record is not None and record.requested and record.node != self._preferred.name
+
+    def _heard(self, event: Event) -> None:
+        if event.kind not in ("failover", "switch", "followed"):
+            return
+        now = asyncio.get_running_loop().time()
+        if event.node == self._preferred.name:
+            self._regained = now if self._lost else None
+            self._lost = False
+            self._refusals.clear()
+        elif not self._lost:
+            self._lost = True
+            on_purpose = event.kind == "switch" or self._is_another_wanted()
+            if self._regained is not None and not on_purpose:
+                self._learn(now - self._regained)
+
+    def _learn(self, held: float) -> None:
+        """It was active again for so many seconds, and is lost again."""
+        first = self._cluster.settings.failback_after
+        if held >= self.STEADY * self._wait:
+            self._wait = first
+            return
+        self._wait = min(2 * self._wait, self.LONGEST * first)
+        text = "%s was lost again after %.0f s: before it is active once more, it must be up to date for %.0f s"
+        log.warning(text, self._preferred.name, held, self._wait)
