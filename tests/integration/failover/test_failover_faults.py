@@ -202,6 +202,24 @@ def test_a_node_that_has_been_behind_for_long_is_not_used_when_a_session_on_the_
     mesh.assert_all_there_once(asyncio.run(story()).keys)
 
 
+def test_a_table_that_the_warm_up_lacks_is_named_in_the_log(mesh: FailoverMesh, caplog: pytest.LogCaptureFixture) -> None:
+    async def warm_up(connection: t.Any) -> None:
+        await connection.execute("SELECT * FROM not_there_yet")
+
+    async def story() -> None:
+        async with FailoverClient(mesh.settings(**PATIENT), warm_up=warm_up) as client:
+            assert client.active is None
+            reasons = {node.reason for node in client.nodes.values()}
+            assert reasons == {"no connection can be used: a table is missing"}
+            for node in mesh.nodes:
+                node.query("CREATE TABLE not_there_yet ()", db=mesh.db)
+            await until(lambda: client.active is not None, what="a node that can be used")
+
+    asyncio.run(story())
+    told = [message for message in caplog.messages if 'relation "not_there_yet" does not exist' in message]
+    assert sorted(message.split(":")[0] for message in told) == ["pg1", "pg2"]
+
+
 def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
     def read_only(server: Server) -> None:
         server.query("ALTER SYSTEM SET default_transaction_read_only = on")

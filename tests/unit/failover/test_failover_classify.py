@@ -42,6 +42,8 @@ def test_faults(error: Exception, closed: bool, expected: Fault) -> None:
 def test_reasons_show_nothing_of_the_server_s_text() -> None:
     assert reason(psycopg.OperationalError('connection to "db1.example.org" failed for user "app"')) == "the connection failed"
     assert reason(errors.ReadOnlySqlTransaction("cannot execute INSERT")) == "it takes no writes"
+    assert reason(errors.UndefinedTable('relation "salaries" does not exist')) == "a table is missing"
+    assert reason(KeyError("salaries")) == "the program's own warm-up failed"
     assert reason(errors.IoError("could not read /var/lib")) == "it answered with SQLSTATE 58030"
 
 

@@ -31,6 +31,11 @@ _NODE_CLASSES = ("08", "58")
 
 _REASONS = {
     "25006": "it takes no writes",
+    "28000": "it does not let this role in",
+    "28P01": "it does not take this password",
+    "3D000": "it has no such database",
+    "42501": "a privilege is missing",
+    "42P01": "a table is missing",
     "53100": "its disk is full",
     "57P01": "it is shutting down",
     "57P02": "it crashed",
@@ -63,4 +68,6 @@ def reason(error: BaseException) -> str:
         return _REASONS[code]
     if code:
         return f"it answered with SQLSTATE {code}"
+    if not isinstance(error, (psycopg.Error, OSError)):
+        return "the program's own warm-up failed"
     return "the connection failed"

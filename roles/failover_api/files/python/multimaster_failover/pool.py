@@ -31,6 +31,8 @@ class Pool:
         self._used: set[Connection] = set()
         self._waiting: collections.deque[asyncio.Future[Connection]] = collections.deque()
         self._opening: set[asyncio.Task[None]] = set()
+        # Why the last attempt to open a connection failed
+        self._failure: Exception | None = None
         self.is_open = False
 
     @property
@@ -46,15 +48,18 @@ class Pool:
         return len(self._waiting)
 
     async def open(self) -> None:
-        """Connect until it is warm. Raises psycopg.OperationalError, and is closed then, where the node does not let it in."""
-        self.is_open = True
+        """Connect until it is warm. Raises psycopg.OperationalError, and is closed then, where the node does not let it in.
+
+        The cause is the last connection's: what the server said, or what the warm-up failed with.
+        """
+        self.is_open, self._failure = True, None
         self._refill()
         tasks = list(self._opening)
         if tasks:
             await asyncio.wait(tasks)
         if not self.size:
             self.close()
-            raise psycopg.OperationalError("the node does not accept connections")
+            raise psycopg.OperationalError("the node does not accept connections") from self._failure
 
     def close(self) -> None:
         """Drop everything: statements under way fail now, and so do those who wait for a connection."""
@@ -152,7 +157,8 @@ class Pool:
     async def _open_in_background(self) -> None:
         try:
             connection = await self._open_one()
-        except (psycopg.Error, OSError) as error:
+        except Exception as error:  # noqa: BLE001 - a program's warm-up may raise anything
+            self._failure = error
             # With connections left, those who wait get one of these.
             if not self.size:
                 self._fail_waiting(error)
@@ -163,6 +169,8 @@ class Pool:
             discard(connection)
 
     def _fail_waiting(self, error: Exception) -> None:
+        if not isinstance(error, (psycopg.Error, OSError)):
+            error = psycopg.OperationalError("the warm-up of a connection failed")
         while self._waiting:
             future = self._waiting.popleft()
             if not future.done():

@@ -31,7 +31,8 @@ class Watcher:
         self._cluster = cluster
         self._settings = cluster.settings
         self._tasks: list[asyncio.Task[None]] = []
-        self._said: dict[str, str] = {}
+        # By node, and whether it is the probe or the pool
+        self._said: dict[tuple[str, str], str] = {}
 
     async def start(self) -> None:
         """Ask every node once, so that the choice of the first active node is made with all of them known."""
@@ -79,18 +80,18 @@ class Watcher:
                 self._cluster.set_aside(node, "it does not answer")
         except (psycopg.Error, OSError) as error:
             node.probe_failures += 1
-            self._say(node, error)
+            self._say(node, "probe", error)
             self._cluster.set_aside(node, reason(error))
         else:
-            self._said.pop(node.name, None)
+            self._said.pop((node.name, "probe"), None)
             node.probe_failures = 0
             await self._answered(node, report)
 
-    def _say(self, node: Node, error: Exception) -> None:
+    def _say(self, node: Node, what: str, error: BaseException) -> None:
         """What the server or the network said, once: for the log only, since it names hosts, roles and databases."""
-        text = " ".join(str(error).split())
-        if self._said.get(node.name) != text:
-            self._said[node.name] = text
+        text = " ".join(str(error).split()) or type(error).__name__
+        if self._said.get((node.name, what)) != text:
+            self._said[node.name, what] = text
             log.warning("%s: %s", node.name, text)
 
     async def _answered(self, node: Node, report: Report) -> None:
@@ -107,9 +108,11 @@ class Watcher:
             try:
                 await node.pool.open()
             except (psycopg.Error, OSError) as error:
-                self._say(node, error)
-                node.reason = reason(error)
+                cause = error.__cause__ or error
+                self._say(node, "pool", cause)
+                node.reason = f"no connection can be used: {reason(cause)}"
                 return
+            self._said.pop((node.name, "pool"), None)
             node.behind_since = report.started
             node.catch_up = CatchUp(node.name)
             node.become(State.CATCHING_UP, "it has just come back")
