@@ -23,13 +23,14 @@ class Store:
     def __init__(self) -> None:
         self.record: Record | None = None
         self.away = False
+        self.read_only = False
         self.proposals = 0
 
     async def read(self) -> tuple[Record | None, bool]:
         return (None, True) if self.away else (self.record, True)
 
     async def propose(self, record: Record) -> bool:
-        if self.away:
+        if self.away or self.read_only:
             return False
         self.proposals += 1
         if self.record is None or record.rank > self.record.rank:

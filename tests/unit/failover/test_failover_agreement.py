@@ -71,6 +71,55 @@ def test_both_fail_over_without_the_store_and_agree_when_it_is_back() -> None:
     play(story)
 
 
+def test_with_a_store_that_can_only_be_read_all_end_on_the_node_that_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_PATIENCE", 0.0)
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        store.read_only = True
+        # Seen by one alone, and over again
+        one.sees(pg1=State.ASIDE)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        one.sees(pg1=State.CATCHING_UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        one.sees(pg1=State.UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg1", "pg1")
+        # Seen by all
+        for client in (one, two):
+            client.sees(pg1=State.ASIDE)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        for client in (one, two):
+            client.sees(pg1=State.UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg1", "pg1")
+        # What somebody forces stays, and is told to the others as soon as that is possible.
+        assert await one.switch("pg2", force=True)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        store.read_only = False
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
+def test_a_word_that_was_not_taken_once_is_not_taken_back() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        store.read_only = True
+        one.cluster.switch("pg2", "somebody")
+        await rounds(one, two)
+        store.read_only = False
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
 def test_who_wanted_a_switch_is_known_to_all() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)

@@ -34,6 +34,7 @@ class Follower:
         self._apart_since: float | None = None
         self._foreign: Record | None = None
         self._overruled = float("-inf")
+        self._unheard_since: float | None = None
         cluster.on_decision = lambda record: self._woken.set()
 
     async def start(self) -> None:
@@ -75,7 +76,11 @@ class Follower:
                 self._overrule(record)
         elif mine is not None and not (everywhere and record == mine):
             # A server that lost its memory, or was away when it was told.
-            await self._agreement.propose(mine)
+            told = await self._agreement.propose(mine)
+            if not told and record is not None and record.rank < mine.rank:
+                self._yield_to(record)
+                return
+        self._unheard_since = None
         self._object()
 
     def _overrule(self, record: Record) -> None:
@@ -91,6 +96,21 @@ class Follower:
         if cluster.active is not None and now - self._overruled >= _QUARREL:
             self._overruled = now
             cluster.decide(cluster.active)
+
+    def _yield_to(self, record: Record) -> None:
+        """All that can be read is this older word, and no newer one is taken (the servers are read-only, or full).
+
+        The older word is what every client sees, also one that starts now. So once its node can be used, all go there, unless
+        somebody has forced another one.
+        """
+        cluster, now = self._cluster, asyncio.get_running_loop().time()
+        self._unheard_since = self._unheard_since or now
+        node, mine = cluster.nodes.get(record.node), cluster.record
+        if now - self._unheard_since < _PATIENCE or node is None or mine is None or mine.forced:
+            return
+        if node.state is State.UP and cluster.active != node.name:
+            log.warning("nobody can be told that %s is active: back to %s, as the shared record says", cluster.active, node.name)
+            cluster.adopt(record)
 
     def _object(self) -> None:
         cluster, now = self._cluster, asyncio.get_running_loop().time()

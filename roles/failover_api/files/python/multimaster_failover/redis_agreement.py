@@ -9,7 +9,7 @@ import asyncio
 import logging
 import typing as t
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from .agreement import Record, parse_record
 from .redis_client import close, redis_client
@@ -50,24 +50,38 @@ class RedisAgreement:
         self._not_before = [0.0 for _ignored in servers]
         # Whether each server answered the last time
         self.answering = [False for _ignored in servers]
+        # Whether each refused what it was told the last time
+        self._refusing = [False for _ignored in servers]
 
     async def read(self) -> tuple[Record | None, bool]:
-        answers = await self._on_all(lambda server: server.get(KEY))
+        answers = await asyncio.gather(*(self._on(index, lambda server: server.get(KEY)) for index in range(len(self._servers))))
         records = [parse_record(text) for text in answers if not isinstance(text, Exception)]
         best = max((record for record in records if record is not None), key=lambda record: record.rank, default=None)
         return best, all(record == best for record in records)
 
     async def propose(self, record: Record) -> bool:
         arguments = (record.to_json(), record.epoch, record.since, record.by)
-        answers = await self._on_all(lambda server: server.eval(_SET, 1, KEY, *arguments))
+        answers = await asyncio.gather(*(self._tell(index, arguments) for index in range(len(self._servers))))
         return any(not isinstance(answer, Exception) and int(answer) == 1 for answer in answers)
 
     async def close(self) -> None:
         for server in self._servers:
             await close(server)
 
-    async def _on_all(self, command: t.Callable[[t.Any], t.Awaitable[t.Any]]) -> list[t.Any]:
-        return await asyncio.gather(*(self._on(index, command) for index in range(len(self._servers))))
+    async def _tell(self, index: int, arguments: t.Sequence[t.Any]) -> t.Any:
+        async def evaluate(server: t.Any) -> t.Any:
+            try:
+                return await server.eval(_SET, 1, KEY, *arguments)
+            except ResponseError as error:
+                # A replica, a full disk, a missing privilege: it answers, and what the others said can be read from it.
+                return error
+
+        answer = await self._on(index, evaluate)
+        if isinstance(answer, ResponseError) and not self._refusing[index]:
+            log.warning("Redis server %d of %d takes no record: %s", index + 1, len(self._servers), answer)
+        if not isinstance(answer, Exception) or isinstance(answer, ResponseError):
+            self._refusing[index] = isinstance(answer, ResponseError)
+        return answer
 
     async def _on(self, index: int, command: t.Callable[[t.Any], t.Awaitable[t.Any]]) -> t.Any:
         loop = asyncio.get_running_loop()
