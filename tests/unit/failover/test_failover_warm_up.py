@@ -70,4 +70,7 @@ def test_the_status_says_what_kind_it_is_and_the_log_says_all_of_it_once(
         assert (node.state, node.reason) == (State.ASIDE, reason)
 
     asyncio.run(story())
-    assert len([record for record in caplog.messages if logged in record]) == 1
+    said = [record for record in caplog.records if logged in record.getMessage()]
+    assert len(said) == 1
+    # Where a mistake of the program's own is.
+    assert bool(said[0].exc_info) is isinstance(error, KeyError)

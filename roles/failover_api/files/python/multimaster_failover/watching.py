@@ -92,7 +92,9 @@ class Watcher:
         text = " ".join(str(error).split()) or type(error).__name__
         if self._said.get((node.name, what)) != text:
             self._said[node.name, what] = text
-            log.warning("%s: %s", node.name, text)
+            # A mistake in a program's warm-up is to be found.
+            trace = None if isinstance(error, (psycopg.Error, OSError)) else error
+            log.warning("%s: %s", node.name, text, exc_info=trace)
 
     async def _answered(self, node: Node, report: Report) -> None:
         node.report = report
