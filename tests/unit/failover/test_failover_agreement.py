@@ -107,6 +107,22 @@ def test_with_a_store_that_can_only_be_read_all_end_on_the_node_that_it_names(mo
     play(story)
 
 
+def test_what_was_told_stays_while_only_an_older_word_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_PATIENCE", 0.0)
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        older = store.record
+        one.cluster.switch("pg2", "somebody")
+        await rounds(one, two)
+        # The server that took it is away, and another one is a replica from before.
+        store.record, store.read_only = older, True
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
 def test_a_word_that_was_not_taken_once_is_not_taken_back() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)

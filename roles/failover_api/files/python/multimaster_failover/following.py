@@ -76,8 +76,9 @@ class Follower:
                 self._overrule(record)
         elif mine is not None and not (everywhere and record == mine):
             # A server that lost its memory, or was away when it was told.
-            told = await self._agreement.propose(mine)
-            if not told and record is not None and record.rank < mine.rank:
+            if await self._agreement.propose(mine):
+                self._told = mine
+            elif mine is not self._told and record is not None and record.rank < mine.rank:
                 self._yield_to(record)
                 return
         self._unheard_since = None
@@ -98,10 +99,10 @@ class Follower:
             cluster.decide(cluster.active)
 
     def _yield_to(self, record: Record) -> None:
-        """All that can be read is this older word, and no newer one is taken (the servers are read-only, or full).
+        """Nobody has heard what was decided here: no server takes it (they are read-only, or full), and this older word is read.
 
-        The older word is what every client sees, also one that starts now. So once its node can be used, all go there, unless
-        somebody has forced another one.
+        That is what all others see. So once its node can be used, this client goes there as well, unless somebody has forced
+        another one. What was told before is the others' word, too, and stays while the server that took it is away.
         """
         cluster, now = self._cluster, asyncio.get_running_loop().time()
         self._unheard_since = self._unheard_since or now
@@ -110,6 +111,7 @@ class Follower:
             return
         if node.state is State.UP and cluster.active != node.name:
             log.warning("nobody can be told that %s is active: back to %s, as the shared record says", cluster.active, node.name)
+            self._told = record
             cluster.adopt(record)
 
     def _object(self) -> None:
