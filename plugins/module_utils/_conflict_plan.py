@@ -25,10 +25,13 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     TRUNCATE_TRIGGER,
     VERSION,
     VIEWS,
+    Function,
     Settings,
     create_history,
+    create_view,
     give_history,
     shared_functions,
+    view_mark,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import Trigger
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
@@ -108,6 +111,7 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
         current = "absent" if is_new else "altered: " + ", ".join(function.name for function in altered)
         differences.add(f"functions of the schema {SCHEMA}", "as described", current)
     commands += [function.create for function in altered]
+    commands += _grants(shared_functions(settings), shared, differences)
     if differences.add(f"trigger {GUARD_TRIGGER} on {SCHEMA}.{HISTORY}", "enabled for replicas", _guard_state(shared)):
         commands += [
             compose("DROP TRIGGER IF EXISTS {} ON {}", GUARD_TRIGGER, (SCHEMA, HISTORY)),
@@ -134,14 +138,37 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
     owners = sorted(set(shared.owners)) if HISTORY in shared.relations and len(shared.owners) == 2 else ["absent"]
     if settings.history_owner and differences.add("history_owner", settings.history_owner, ", ".join(owners)):
         commands += give_history(settings.history_owner)
-    missing = [role for role in settings.history_readers if role not in shared.readers]
+    readers = shared.readers
+    for name in VIEWS:
+        state = _view_state(shared, name)
+        if differences.add(f"view {SCHEMA}.{name}", "present", state):
+            # With another list of columns it cannot be replaced.
+            commands += [compose("DROP VIEW {}", (SCHEMA, name))] if state == "altered" else []
+            commands += create_view(name)
+            readers = ()
+    missing = [role for role in settings.history_readers if role not in readers]
     if missing:
-        differences.add("history_readers", sorted({*shared.readers, *missing}), sorted(shared.readers))
-        commands += [compose("GRANT SELECT ON {} TO {}", (SCHEMA, HISTORY), role) for role in missing]
-    for name, definition in VIEWS.items():
-        if differences.add(f"view {SCHEMA}.{name}", "present", "present" if name in shared.relations else "absent"):
-            commands.append(sql.SQL(definition.strip()))
+        differences.add("history_readers", sorted({*readers, *missing}), sorted(readers))
+        read = sql.SQL(", ").join(compose("{}", (SCHEMA, name)) for name in (HISTORY, *VIEWS))
+        commands += [compose("GRANT SELECT ON {} TO {}", read, role) for role in missing]
     return [Statement(command) for command in commands]
+
+
+def _grants(functions: list[Function], shared: Shared, differences: Differences) -> list[sql.Composable]:
+    """Default privileges can have taken the right that a new function gives to all. One of ours that is new may lack it."""
+    called = [function for function in functions if function.is_called]
+    kept = [f.name for f in called if f.name in shared.functions and not shared.functions[f.name].is_callable]
+    if kept:
+        differences.add(f"execution of functions of the schema {SCHEMA}", "granted to all", f"not granted: {', '.join(kept)}")
+    wanting = [f.signature for f in called if f.name not in shared.functions or f.name in kept]
+    return [compose("GRANT EXECUTE ON FUNCTION {} TO PUBLIC", sql.SQL(", ").join(wanting))] if wanting else []
+
+
+def _view_state(shared: Shared, name: str) -> str:
+    if name not in shared.relations:
+        return "absent"
+    comment, digest = shared.views.get(name, (None, ""))
+    return "present" if comment == view_mark(name, digest) else "altered"
 
 
 def _history_state(shared: Shared) -> str:

@@ -22,6 +22,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     STAMP_TRIGGER,
     UPDATE_TRIGGER,
     VERSION,
+    VIEW_DIGEST,
+    VIEWS,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import KeyColumn, Shape
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
@@ -128,10 +130,13 @@ SELECT n.oid IS NOT NULL AS schema,
        (SELECT json_object_agg(nspname, true) FROM pg_namespace WHERE nspname = ANY (%(schemas)s)) AS schemas,
        (SELECT json_agg(json_build_array(f.proname, pg_get_function_identity_arguments(f.oid),
                    encode(sha256(convert_to(f.prosrc, 'UTF8')), 'hex'), l.lanname, f.provolatile, f.prosecdef, f.proconfig,
-                   CASE WHEN f.proname IN ('node_id', 'history_kept') THEN f.prosrc END))
+                   CASE WHEN f.proname IN ('node_id', 'history_kept') THEN f.prosrc END,
+                   has_function_privilege('public', f.oid, 'EXECUTE')))
         FROM pg_proc f JOIN pg_language l ON l.oid = f.prolang WHERE f.pronamespace = n.oid) AS functions,
        (SELECT json_object_agg(c.relname, c.relkind) FROM pg_class c
         WHERE c.relnamespace = n.oid AND c.relkind <> 'i') AS relations,
+       (SELECT json_object_agg(c.relname, json_build_array(obj_description(c.oid, 'pg_class'), {digest}))
+        FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind = 'v') AS views,
        (SELECT json_agg(a.attname) FROM pg_attribute a
         WHERE a.attrelid = to_regclass(%(history)s) AND a.attnum > 0 AND NOT a.attisdropped) AS history_columns,
        (SELECT g.tgenabled FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
@@ -145,9 +150,10 @@ SELECT n.oid IS NOT NULL AS schema,
              SELECT pg_get_userbyid(f.proowner) FROM pg_proc f
              WHERE f.pronamespace = n.oid AND f.proname = 'record_conflict') AS owners,
        ARRAY(SELECT pg_get_userbyid(a.grantee)::text FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
-             WHERE c.oid = to_regclass(%(history)s) AND a.privilege_type = 'SELECT') AS readers
+             WHERE c.relnamespace = n.oid AND c.relname = ANY (%(read)s) AND a.privilege_type = 'SELECT'
+             GROUP BY a.grantee HAVING count(DISTINCT c.oid) = cardinality(%(read)s)) AS readers
 FROM (SELECT) one LEFT JOIN pg_namespace n ON n.nspname = %(schema)s
-"""
+""".replace("{digest}", VIEW_DIGEST.format("c.oid"))
 
 
 @dataclass(frozen=True)
@@ -241,6 +247,8 @@ class FunctionState:
     arguments: str
     properties: tuple[t.Any, ...]
     source: str | None = None
+    # By whoever writes to the tables.
+    is_callable: bool = True
 
 
 @dataclass(frozen=True)
@@ -254,9 +262,12 @@ class Shared:
     history_columns: tuple[str, ...] = ()
     guard: str | None = None
     truncate_guard: str | None = None
+    # Comment, and digest of the text that the server shows
+    views: t.Mapping[str, tuple[str | None, str]] = field(default_factory=dict)
     known_schemas: frozenset[str] = frozenset()
     # Of the history and of the function that writes to it.
     owners: tuple[str, ...] = ()
+    # Who may read the history and its views.
     readers: tuple[str, ...] = ()
 
 
@@ -278,7 +289,9 @@ def read(connection: Connection, names: t.Sequence[QualifiedName], schemas: t.Se
     }
     tables = tuple(_table(row) for row in connection.fetch(_TABLES, parameters))
     history = f"{SCHEMA}.{HISTORY}"
-    shared = connection.fetch_one(_SHARED, {"schema": SCHEMA, "schemas": list(schemas), "history": history})
+    shared = connection.fetch_one(
+        _SHARED, {**parameters, "schemas": list(schemas), "history": history, "read": [HISTORY, *VIEWS]}
+    )
     return State(tables, _shared(shared))
 
 
@@ -306,8 +319,8 @@ def _trigger(row: list[t.Any]) -> TableTrigger:
 
 def _shared(row: dict[str, t.Any]) -> Shared:
     functions = {
-        name: FunctionState(arguments, (digest, language, volatility, definer, tuple(config or ())), source)
-        for name, arguments, digest, language, volatility, definer, config, source in row["functions"] or ()
+        name: FunctionState(arguments, (digest, language, volatility, definer, tuple(config or ())), source, is_callable)
+        for name, arguments, digest, language, volatility, definer, config, source, is_callable in row["functions"] or ()
     }
     return Shared(
         row["schema"],
@@ -317,6 +330,7 @@ def _shared(row: dict[str, t.Any]) -> Shared:
         tuple(row["history_columns"] or ()),
         row["guard"],
         row["truncate_guard"],
+        {name: (comment, digest) for name, (comment, digest) in (row["views"] or {}).items()},
         frozenset(row["schemas"] or ()),
         tuple(row["owners"]),
         tuple(row["readers"]),

@@ -136,6 +136,11 @@ def reason_against(table: Table, state: State) -> str | None:
         return f"is inherited by {_shown(table.children)}: the columns of its rows' versions would be those of that table, too"
     if not table.key:
         return "has no key: a row is known on the other nodes by its primary key or by the unique index of its replica identity"
+    generated = [column.name for column in table.key if column.name in table.generated]
+    if generated:
+        return (
+            f"has the generated column {generated[0]} in its key, which is not replicated: the other nodes cannot find its rows"
+        )
     if not table.key_is_immediate:
         return "has a deferrable key, by which the server cannot find conflicts when they occur"
     if table.column_list_of:

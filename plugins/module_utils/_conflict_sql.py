@@ -9,7 +9,8 @@
 A row carries its version in two columns. ``_mm_version`` is the time of the write in microseconds times
 1024 plus the node's id, so that one comparison decides and the id breaks ties; ``_mm_base`` is the version
 that an update replaced. A replicated update whose base is the local version conflicts with nothing.
-NULL is a version from before the policy: older than all others.
+A version of NULL is from before the policy: older than all others. A base of NULL: the row was never updated;
+of 0: its update replaced a row from before the policy.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ END
 # Large values that an update does not touch are not replicated, so the node where this update wins would
 # keep its own. Computing the size of the whole row fetches them into it, and they are written again. One
 # expression for both, since each costs anew in every transaction.
-_FETCH_LARGE_VALUES = "CASE WHEN pg_catalog.pg_column_size(new) > 0 THEN old._mm_version END"
+_FETCH_LARGE_VALUES = "CASE WHEN pg_catalog.pg_column_size(new) > 0 THEN coalesce(old._mm_version, 0) END"
 
 # A delete arrives with the key alone. That its node cannot have seen an update made here is known of none and
 # ruled out for those that are old, and for rows that were only inserted (it deleted what it had).
@@ -222,6 +223,15 @@ class Function:
         return (self.digest, self.language, self.volatility, self.definer, config)
 
     @property
+    def signature(self) -> sql.Composed:
+        return compose("{}({})", (SCHEMA, self.name), sql.SQL(self.arguments))
+
+    @property
+    def is_called(self) -> bool:
+        """By whoever writes to the tables or reads the history. To fire as a trigger needs no right of theirs."""
+        return self.returns != "trigger"
+
+    @property
     def create(self) -> sql.Composed:
         return compose(
             "CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS {returns} "
@@ -264,7 +274,7 @@ def shared_functions(settings: Settings) -> list[Function]:
             "void",
             definer=True,
         ),
-        Function("stamp", _STAMP.format(base="old._mm_version", **values)),
+        Function("stamp", _STAMP.format(base="coalesce(old._mm_version, 0)", **values)),
         Function("stamp_whole", _STAMP.format(base=_FETCH_LARGE_VALUES, **values)),
         Function("resolve_delete", _DELETE.format(**values)),
         Function("guard", _GUARD),
@@ -295,3 +305,25 @@ def give_history(owner: str) -> list[sql.Composed]:
 
 SUMMARY_VIEW = "CREATE OR REPLACE VIEW multimaster.conflict_summary AS SELECT * FROM multimaster.summarize_conflicts()"
 VIEWS = {"conflict_history": HISTORY_VIEW, "conflict_summary": SUMMARY_VIEW}
+
+# What a view was made from, and what the server made of it: the text that it shows is its own.
+_VIEW_MARK = "multimaster.postgresql: made from {} as {}"
+_VIEW_TEXT = "pg_catalog.convert_to(pg_catalog.pg_get_viewdef({}), 'UTF8')"
+VIEW_DIGEST = f"pg_catalog.left(pg_catalog.encode(pg_catalog.sha256({_VIEW_TEXT}), 'hex'), 16)"
+_MARK_VIEW = """DO $$ BEGIN
+    EXECUTE pg_catalog.format('COMMENT ON VIEW {view} IS %L', pg_catalog.format('{mark}', {digest}));
+END $$"""
+
+
+def view_mark(name: str, digest: str) -> str:
+    """The comment of a view that is as described, where ``digest`` is that of the text that the server shows."""
+    return _VIEW_MARK.format(hashlib.sha256(VIEWS[name].encode()).hexdigest()[:16], digest)
+
+
+def create_view(name: str) -> list[sql.Composable]:
+    view = f"{SCHEMA}.{name}"
+    digest = VIEW_DIGEST.format(f"'{view}'::pg_catalog.regclass")
+    return [
+        sql.SQL(VIEWS[name].strip()),
+        sql.SQL(_MARK_VIEW.format(view=view, mark=view_mark(name, "%s"), digest=digest)),
+    ]

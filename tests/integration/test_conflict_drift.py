@@ -58,6 +58,11 @@ DRIFT = {
     "guard disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard",
     "guard against truncating disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard_truncate",
     "view dropped": "DROP VIEW multimaster.conflict_summary",
+    "view replaced": "CREATE OR REPLACE VIEW multimaster.conflict_summary AS "
+    "SELECT * FROM multimaster.summarize_conflicts() WHERE false",
+    "view with other columns": "DROP VIEW multimaster.conflict_history; "
+    "CREATE VIEW multimaster.conflict_history AS SELECT 1 AS id",
+    "function not executable": "REVOKE EXECUTE ON FUNCTION multimaster.new_version(bigint) FROM PUBLIC",
     "schema not usable": "REVOKE USAGE ON SCHEMA multimaster FROM PUBLIC",
     "schema dropped": "DROP SCHEMA multimaster CASCADE",
     "node of a copy": "CREATE OR REPLACE FUNCTION multimaster.node_id() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7'",
@@ -160,6 +165,11 @@ BAD = {
     "no key": ("CREATE TABLE x (a int)", {"tables": ["x"]}, "public.x has no key"),
     "no key, all tables": ("CREATE TABLE x (a int)", {}, "public.x has no key"),
     "unique index only": ("CREATE TABLE x (a int NOT NULL UNIQUE)", {"tables": ["x"]}, "public.x has no key"),
+    "generated column in the key": (
+        "CREATE TABLE x (a int, b int GENERATED ALWAYS AS (a + 1) STORED, PRIMARY KEY (a, b))",
+        {"tables": ["x"]},
+        "has the generated column b in its key",
+    ),
     "deferrable key": ("CREATE TABLE x (a int PRIMARY KEY DEFERRABLE)", {"tables": ["x"]}, "deferrable"),
     "view": ("CREATE VIEW x AS SELECT 1 AS a", {"tables": ["x"]}, "public.x is a view"),
     "materialized view": ("CREATE MATERIALIZED VIEW x AS SELECT 1 AS a", {"tables": ["x"]}, "is a materialized view"),
@@ -344,6 +354,23 @@ def test_a_superuser_is_not_needed_to_write(mesh: Mesh) -> None:
     assert mesh.rows(mesh.a, "SELECT _mm_version > _mm_base FROM t") == [(True,)]
 
 
+def test_no_function_is_public_by_default(mesh: Mesh) -> None:
+    """Then the tables' writers and the history's readers can use those of the policy all the same."""
+    mesh.a.query("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", db=mesh.db)
+    try:
+        _role(mesh.a, "writer")
+        mesh.policy(mesh.a, history_readers=["writer"])
+        assert not mesh.policy(mesh.a, history_readers=["writer"])["changed"]
+        mesh.a.query("GRANT SELECT, INSERT ON t TO writer", db=mesh.db)
+        mesh.a.query("SET ROLE writer", db=mesh.db)
+        mesh.a.query("INSERT INTO t (id) VALUES (1)", db=mesh.db)
+        for view in ("conflict_history", "conflict_summary"):
+            assert mesh.a.value(f"SELECT count(*) FROM multimaster.{view}", db=mesh.db) == 0
+    finally:
+        mesh.a.query("RESET ROLE", db=mesh.db)
+        mesh.a.query("ALTER DEFAULT PRIVILEGES GRANT EXECUTE ON FUNCTIONS TO PUBLIC", db=mesh.db)
+
+
 def _role(node: Server, name: str) -> None:
-    if not node.query("SELECT FROM pg_roles WHERE rolname = %s", [name]):
+    if not node.query("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]):
         node.query(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))

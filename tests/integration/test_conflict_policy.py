@@ -94,6 +94,23 @@ def test_a_delete_wins_and_the_lost_update_is_recorded_where_it_was_made(ready: 
     assert ready.history(ready.b, "remote_time < local_time") == [(True,)]
 
 
+def test_a_delete_wins_against_the_first_update_of_a_row_from_before_the_policy(mesh: Mesh) -> None:
+    mesh.pair.both(TABLE)
+    mesh.pair.both("INSERT INTO t VALUES (1, 0, 'x'), (2, 0, 'y'), (3, 0, 'z')")
+    mesh.publish()
+    mesh.policies()
+    mesh.subscribe()
+    mesh.a.query("UPDATE t SET a = 1 WHERE id = 3", db=mesh.db)
+    mesh.meet()
+    mesh.pause()
+    mesh.a.query("DELETE FROM t WHERE id < 3", db=mesh.db)
+    mesh.b.query("UPDATE t SET a = 5 WHERE id = 1", db=mesh.db)
+    mesh.go_on()
+    assert [row[:3] for row in mesh.same()] == [(3, 1, "z")]
+    assert mesh.history(mesh.a) == []
+    assert mesh.history(mesh.b) == [("update_delete", "remote", {"id": 1}, {"id": 1, "a": 5, "b": "x"}, None)]
+
+
 def test_a_tie_goes_to_the_higher_node(ready: Mesh) -> None:
     ready.pause()
     for node, number in ((ready.a, 1), (ready.b, 2)):

@@ -34,6 +34,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     VIEWS,
     Settings,
     shared_functions,
+    view_mark,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import KeyColumn, Shape, literal, quoted
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
@@ -67,6 +68,7 @@ def shared(*tables: Table, settings: Settings = SETTINGS) -> Shared:
         usable=True,
         functions={each.name: FunctionState(each.arguments, each.properties, each.body) for each in functions},
         relations={HISTORY: "r", f"{HISTORY}_id_seq": "S", **dict.fromkeys(VIEWS, "v")},
+        views={name: (view_mark(name, "text"), "text") for name in VIEWS},
         history_columns=tuple(HISTORY_COLUMNS),
         guard="R",
         truncate_guard="A",
