@@ -97,9 +97,24 @@ def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault
     assert_equal(nodes)
 
 
+def started(node: Node) -> str:
+    return node.admin("SELECT pg_postmaster_start_time()")
+
+
+def test_a_node_that_is_used_is_compared_and_not_restarted(nodes: list[Node]) -> None:
+    used = nodes[0]
+    before = started(used)
+    run = failback(used)
+    assert f"{used.name} is back" in run.output
+    assert started(used) == before
+    assert not used.host().file(HOLD).exists
+    assert_equal(nodes)
+
+
 def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> None:
     back = nodes[0]
     back.close()
+    back.host().run_test(f"systemctl stop {UNIT}")
     command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/failback.yml"), "-e", f"node={back.name}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -136,6 +151,27 @@ def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
     finally:
         docker("start", away.name)
         up(away)
+
+
+def test_a_held_node_is_not_a_good_one(nodes: list[Node]) -> None:
+    """The wrong name was typed: the other node is the one that is away."""
+    last, held = nodes[:2]
+    held.close()
+    held.host().run_test(f"echo 'max_logical_replication_workers = 0' >{HOLD} && systemctl restart {UNIT}")
+    up(held)
+    before = started(last)
+    run = run_playbook("failback", "-e", f"node={last.name}", expect_success=False)
+    output = " ".join(run.output.split())
+    assert run.returncode != 0
+    assert "it is the last good node" in output
+    assert f"The subscriptions of {held.name} are kept at rest" in output
+    assert "Nothing was changed" in output
+    assert run.changed() == 0
+    assert started(last) == before
+    assert not last.host().file(HOLD).exists
+    failback(held)
+    assert not held.host().file(HOLD).exists
+    assert_equal(nodes)
 
 
 def workers(node: Node) -> str:

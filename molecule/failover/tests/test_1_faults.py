@@ -108,3 +108,20 @@ def test_a_node_that_was_stopped_is_taken_back_by_failback_and_gets_the_traffic(
     assert writers.failed == []
     assert f"{away.name} is now, for the instances on" in " ".join(run.output.split())
     healthy.assert_each_once(writers.acknowledged)
+
+
+def test_a_failback_of_the_active_node_restarts_nothing(healthy: Mesh) -> None:
+    """Even where it does not replicate at the moment, the API uses it."""
+    active = healthy.active()
+    subscription = f'"sub_from_{healthy.other(active).name}"'
+    before = active.admin("SELECT pg_postmaster_start_time()")
+    active.admin(f"ALTER SUBSCRIPTION {subscription} DISABLE")
+    try:
+        healthy.other(active).admin("INSERT INTO generos (genero) VALUES ('while nothing arrives')")
+        run = run_playbook("failback", "-e", f"node={active.name}", "-e", "stall_seconds=2", expect_success=False)
+    finally:
+        active.admin(f"ALTER SUBSCRIPTION {subscription} ENABLE")
+    assert "have not caught up with each other" in " ".join(run.output.split())
+    assert active.admin("SELECT pg_postmaster_start_time()") == before
+    assert healthy.active() is active
+    healthy.assert_each_once({})
