@@ -131,6 +131,24 @@ def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> Non
     assert_equal(nodes)
 
 
+def test_two_nodes_are_not_taken_back_at_once(nodes: list[Node]) -> None:
+    second, first = nodes[:2]
+    first.host().run_test("echo another >/run/multimaster-failback")
+    before = started(second)
+    run = run_playbook("failback", "-e", f"node={second.name}", expect_success=False)
+    assert run.returncode != 0
+    output = " ".join(run.output.split())
+    assert f"Another run of failback takes {first.name} back right now" in output
+    assert "Nothing was changed" in output
+    assert run.changed() == 0
+    assert started(second) == before
+    assert not second.host().file("/run/multimaster-failback").exists
+    # Killed, and its mark has grown old
+    first.host().run_test("touch -d '2 minutes ago' /run/multimaster-failback")
+    failback(second)
+    first.host().run_test("rm /run/multimaster-failback")
+
+
 @pytest.mark.parametrize(("node", "expected"), [("", "Say which node is back"), ("pg9", "pg9 is none of the nodes")])
 def test_bad_input_changes_nothing(nodes: list[Node], node: str, expected: str) -> None:
     run = run_playbook("failback", "-e", f"node={node}", expect_success=False)
