@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -49,6 +51,10 @@ def up(node: Node) -> None:
     eventually(lambda: answers(node), f"an answer of {node.name}", 60)
 
 
+def started(node: Node) -> str:
+    return node.admin("SELECT pg_postmaster_start_time()")
+
+
 def failback(node: Node, *options: str, refused: bool = False) -> PlaybookRun:
     node.close()
     run = run_playbook("failback", "-e", f"node={node.name}", *options, expect_success=not refused)
@@ -63,6 +69,19 @@ def assert_equal(nodes: list[Node]) -> None:
     write(first, f"from {first.name} {time.time()}")
     write(second, f"from {second.name} {time.time()}")
     eventually(lambda: names(first) == names(second), "rows of both on both")
+
+
+def write_much(node: Node, rows: int) -> None:
+    """Rows of 100 kB, each in a transaction of its own."""
+    node.admin(
+        f"DO $$ BEGIN FOR n IN 1..{rows} LOOP INSERT INTO articles (sku) "
+        "SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 3200); COMMIT; END LOOP; END $$",
+        db="shop",
+    )
+
+
+def much(node: Node) -> int:
+    return int(node.value("SELECT count(*) FROM articles", db="shop"))
 
 
 def stopped(node: Node) -> t.Callable[[], None]:
@@ -90,15 +109,55 @@ def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault
     end = fault(back)
     back.close()
     write(stayed, *(f"{fault.__name__} {number}" for number in range(20)))
+    # As much as a minute of writes
+    write_much(stayed, 500)
     end()
     run = failback(back)
     assert "REFUSED" not in run.output
-    assert [name for name in names(back) if name.startswith(f"{fault.__name__} ")] != []
+    assert len([name for name in names(back) if name.startswith(f"{fault.__name__} ")]) == 20
+    assert much(back) == 500
+    stayed.query("DELETE FROM articles", db="shop")
     assert_equal(nodes)
 
 
-def started(node: Node) -> str:
-    return node.admin("SELECT pg_postmaster_start_time()")
+def test_how_much_is_left_is_said_while_it_catches_up(nodes: list[Node]) -> None:
+    back, stayed = nodes[:2]
+    # However fast the machine is: 600 rows take it 18 s at least, and it is looked at every five.
+    back.admin(
+        "SET ROLE shop;"
+        "CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END';"
+        "CREATE TRIGGER slowly BEFORE INSERT ON articles FOR EACH ROW EXECUTE FUNCTION public.slowly();"
+        "ALTER TABLE articles ENABLE REPLICA TRIGGER slowly",
+        db="shop",
+    )
+    back.close()
+    back.host().run_test(f"systemctl stop {UNIT}")
+    write_much(stayed, 600)
+    run = failback(back, "-e", "stall_seconds=5")
+    back.admin("DROP TRIGGER slowly ON articles; DROP FUNCTION public.slowly()", db="shop")
+    left = re.findall(r"\(item=([0-9.]+) (\w+) left\)", run.output)
+    assert any(unit == "MB" and float(number) > 0 for number, unit in left), run.output[-4000:]
+    assert float(left[-1][0]) == 0
+    assert much(back) == 600
+    stayed.query("DELETE FROM articles", db="shop")
+    assert_equal(nodes)
+
+
+def test_a_node_that_gets_nowhere_is_said_to_and_comes_back_once_it_does(nodes: list[Node]) -> None:
+    back, stayed = nodes[:2]
+    before = started(back)
+    with contextlib.closing(back.session()) as holder:
+        # Rows can be read, and none be written.
+        holder.cursor().execute("BEGIN; LOCK TABLE generos IN EXCLUSIVE MODE")
+        write(stayed, "not applied")
+        run = failback(back, "-e", "stall_seconds=3", refused=True)
+        assert started(back) == before
+    output = " ".join(run.output.split())
+    assert f"{back.name} and {stayed.address} have not caught up with each other in the database imdb" in output
+    assert "nothing moved for 3 s" in output
+    failback(back)
+    assert "not applied" in names(back)
+    assert_equal(nodes)
 
 
 def test_a_node_that_is_used_is_compared_and_not_restarted(nodes: list[Node]) -> None:
