@@ -5,6 +5,7 @@
 # failback_mark.sh take MARK RUN SECONDS PORT : sets the mark of a run, or keeps its own one fresh. Ends with 3 where there is one of
 # another run that is not yet so many seconds old, and with 4 where that one is old, but the server on the port is on its way up or
 # down: then the other run may be waiting for it.
+# failback_mark.sh look MARK RUN SECONDS PORT : ends as take would, and sets nothing.
 # failback_mark.sh leave MARK RUN : takes the run's own mark away, and no other.
 set -eu
 action=$1 mark=$2 run=$3
@@ -23,6 +24,7 @@ if is_anothers; then
     moving=$(systemctl list-units --no-legend --plain --state=activating,deactivating 'postgresql@*')
     if [ "$answer" -eq 1 ] || [ -n "$moving" ]; then exit 4; fi
 fi
+if [ "$action" = look ]; then exit 0; fi
 printf %s "$run" >"$mark"
 # The comparison of rows keeps it fresh, and works as this user.
 chown postgres "$mark"

@@ -10,6 +10,8 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
     applied_positions,
+    failback_at_work,
+    failback_last_good,
     failback_problems,
     failback_unproven,
 )
@@ -19,6 +21,8 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
             "applied_positions": applied_positions,
+            "failback_at_work": failback_at_work,
+            "failback_last_good": failback_last_good,
             "failback_problems": failback_problems,
             "failback_unproven": failback_unproven,
         }

@@ -14,6 +14,7 @@ and know to be there.
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 Info = t.Mapping[str, t.Any]
@@ -31,13 +32,15 @@ def failback_problems(
     applied: t.Mapping[str, Wal] | None = None,
     missing: Wal | None = None,
     sent: t.Mapping[str, Wal] | None = None,
+    ends: Wal | None = None,
 ) -> list[str]:
     """Why ``node`` must not be taken back, one sentence each; nothing when it can be.
 
     ``infos`` are results of pg_multimaster_info by node, of those that answered. ``wal`` is what
     ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied. ``applied`` is what
     ``applied_commits.sh`` says of each peer, ``missing`` what ``missing_commits.sh`` says of the node: positions and times
-    of commits. ``sent`` is what ``own_inserts.sh`` says of each peer.
+    of commits. ``sent`` is what ``own_inserts.sh`` says of each peer. ``ends`` says where the WAL of each peer ended after
+    the node was looked at: a node that replicates may have more than its peers had written when they were looked at.
     """
     if node not in infos:
         return [f"{node} does not answer, so nothing is known of it. Start its server first."]
@@ -49,8 +52,64 @@ def failback_problems(
         problems += _identity(node, infos[node], peer, info)
         outgoing = [*_outgoing(node, infos[node], peer, info, wal or {})]
         problems += outgoing or _lost(node, peer, (applied or {}).get(peer) or {}, missing or {})
-        problems += _incoming(node, infos[node], peer, info, (sent or {}).get(peer) or {})
+        end = (ends or {}).get(peer) or info["node"]["current_lsn"]
+        problems += _incoming(node, infos[node], peer, info, (sent or {}).get(peer) or {}, end)
     return problems
+
+
+def failback_last_good(node: str, infos: t.Mapping[str, Info], names: t.Sequence[str], held: t.Sequence[str] = ()) -> str:
+    """That no other node is good, and why, as one text; empty where one is.
+
+    ``names`` are all nodes, ``held`` those whose subscriptions are kept at rest by a file. What ``infos`` has of ``node`` was
+    read before what it has of the others.
+    """
+    reasons = [_not_good(node, infos, peer, peer in held) for peer in names if peer != node]
+    if not all(reasons):
+        return ""
+    return (
+        f"No other node than {node} is good, so it is the last good node and there is nothing to compare it with. "
+        f"{' '.join(reasons)}"
+    )
+
+
+def _not_good(node: str, infos: t.Mapping[str, Info], peer: str, held: bool) -> str:
+    if peer not in infos:
+        return f"{peer} does not answer: start it first."
+    if held or _at_rest(infos[peer]):
+        return (
+            f"The subscriptions of {peer} are kept at rest, as failback leaves a node that it has not proven: "
+            f"take {peer} back first, or rebuild it."
+        )
+    if node in infos:
+        return next(
+            itertools.chain(_identity(peer, infos[peer], node, infos[node]), _older(node, infos[node], peer, infos[peer])), ""
+        )
+    return ""
+
+
+def failback_at_work(node: str, infos: t.Mapping[str, Info], held: t.Sequence[str] = ()) -> bool:
+    """Whether ``node`` replicates from every node that answers: then it is used, and a restart would be felt."""
+    if node not in infos or node in held or _at_rest(infos[node]):
+        return False
+    peers = [name for name in infos if name != node]
+    found = [_subscriptions(infos[node], peer) for peer in peers]
+    return all(found) and all(each["worker_running"] for each in itertools.chain(*found))
+
+
+def _at_rest(info: Info) -> bool:
+    return bool(info["node"]["settings"]["max_logical_replication_workers"] == "0")
+
+
+def _older(node: str, here: Info, peer: str, there: Info, end: str | None = None) -> t.Iterator[str]:
+    """Whether the peer lacks what the node has of it."""
+    end = end or there["node"]["current_lsn"]
+    for subscription in _subscriptions(here, peer):
+        applied = subscription["applied_lsn"]
+        if applied is not None and lsn(applied) > lsn(end):
+            yield (
+                f"{node} has changes of {peer} up to {applied}, but the WAL of {peer} ends at {end}: "
+                f"{peer} is an older copy of itself, and {node} is the one that has everything."
+            )
 
 
 def failback_unproven(node: str, infos: t.Mapping[str, Info], sent: t.Mapping[str, Wal] | None = None) -> list[str]:
@@ -163,7 +222,7 @@ def _got(subscription: t.Mapping[str, t.Any]) -> int | None:
     return max(known, default=None)
 
 
-def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal) -> t.Iterator[str]:
+def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal, end: str) -> t.Iterator[str]:
     """What the node has of the peer: all that the peer knows to be there, and the peer must have kept everything since.
 
     A slot is confirmed beyond what was applied where there was nothing to send. So what counts is what there was.
@@ -172,21 +231,18 @@ def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal) -> t.Ite
     subscriptions = _subscriptions(here, peer)
     if not subscriptions:
         yield f"{node} does not subscribe to {peer}. Run site.yml to join {node} to the mesh."
+    older = [*_older(node, here, peer, there, end)]
+    yield from older
     for subscription in subscriptions:
         name, database = subscription["slot_name"], subscription["database"]
-        applied, got = subscription["applied_lsn"], _got(subscription)
+        got = _got(subscription)
         commits = {at: entry.partition("\t") for at, entry in sent.items() if not at.startswith("from:")}
         lacking = [at for at, entry in commits.items() if entry[0] == database and got is not None and lsn(at) >= got]
         if name not in slots:
             yield f"{peer} has no slot {name} any more, so {node} cannot get what it missed of database {database}. {_REBUILD}"
         elif slots[name]["wal_status"] == "lost":
             yield f"The slot {name} of {peer} has lost WAL that {node} needs of database {database}. {_REBUILD}"
-        elif applied is not None and lsn(applied) > lsn(there["node"]["current_lsn"]):
-            yield (
-                f"{node} has changes of {peer} up to {applied}, but the WAL of {peer} ends at {there['node']['current_lsn']}: "
-                f"{peer} is an older copy of itself, and {node} is the one that has everything."
-            )
-        elif lacking:
+        elif lacking and not older:
             last = max(lacking, key=lsn)
             yield (
                 f"{node} is an older copy of itself: {peer} has sent it {len(lacking)} transactions with rows of database "

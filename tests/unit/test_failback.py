@@ -11,6 +11,8 @@ import pytest
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
     applied_positions,
+    failback_at_work,
+    failback_last_good,
     failback_problems,
     failback_unproven,
     lsn,
@@ -173,3 +175,68 @@ def test_the_last_good_node() -> None:
 
 def test_positions_are_numbers_and_not_text() -> None:
     assert lsn("0/FFFFFFFF") < lsn("1/0") < lsn("A/1") < lsn("10/0")
+
+
+def running(name: str, peer: str, *, workers: str = "4", works: bool = True, **changes: t.Any) -> dict[str, t.Any]:
+    answer = info(name, peer, **changes)
+    answer["node"]["settings"] = {"max_logical_replication_workers": workers}
+    for subscription in answer["subscriptions"]:
+        subscription["worker_running"] = works
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("infos", "held", "expected"),
+    [
+        ({"a": running("a", "b"), "b": running("b", "a")}, [], ""),
+        ({"b": running("b", "a")}, [], ""),
+        # The node itself may be held, or not be at work: that is why it is taken back.
+        ({"a": running("a", "b", workers="0", works=False), "b": running("b", "a")}, ["a"], ""),
+        ({"a": running("a", "b")}, [], "b does not answer"),
+        ({"a": running("a", "b"), "b": running("b", "a", workers="0")}, [], "The subscriptions of b are kept at rest"),
+        # The file is there, and the server has not been restarted since.
+        ({"a": running("a", "b"), "b": running("b", "a")}, ["b"], "The subscriptions of b are kept at rest"),
+        ({"b": running("b", "a", workers="0")}, [], "take b back first"),
+        ({"a": running("a", "b"), "b": running("b", "a", end="1/3FF")}, [], "b is an older copy of itself"),
+    ],
+)
+def test_whether_another_node_is_good(infos: dict[str, t.Any], held: list[str], expected: str) -> None:
+    problem = failback_last_good("a", infos, ["a", "b"], held)
+    assert bool(problem) is bool(expected)
+    assert expected in problem
+    assert not problem or "so it is the last good node" in problem
+
+
+def test_a_peer_that_was_restored_is_not_good() -> None:
+    a, b = known("a", "b", "1", 1), known("b", "a", "1", 1)
+    b["node"] |= {"timeline": 2, "settings": {"max_logical_replication_workers": "4"}}
+    assert "b was restored or promoted since a subscribed to it" in failback_last_good("a", {"a": a, "b": b}, ["a", "b"])
+
+
+def test_one_good_node_of_three_is_enough() -> None:
+    infos = {"a": running("a", "b"), "b": running("b", "a", workers="0"), "c": running("c", "a")}
+    assert failback_last_good("a", infos, ["a", "b", "c"], ["b"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("a", "held", "expected"),
+    [
+        (running("a", "b"), [], True),
+        (running("a", "b"), ["a"], False),
+        (running("a", "b", workers="0"), [], False),
+        (running("a", "b", works=False), [], False),
+        (running("a", "b", subscriptions=[]), [], False),
+    ],
+)
+def test_a_node_that_replicates_is_at_work(a: dict[str, t.Any], held: list[str], expected: bool) -> None:
+    infos = {"a": a, "b": running("b", "a")}
+    assert failback_at_work("a", infos, held) is expected
+    assert not failback_at_work("c", infos)
+
+
+def test_what_a_node_has_applied_meanwhile_is_no_sign_of_an_older_peer() -> None:
+    infos = {"a": info("a", "b", applied="1/600"), "b": info("b", "a")}
+    (problem,) = failback_problems("a", infos)
+    assert "b is an older copy of itself" in problem
+    assert failback_problems("a", infos, ends={"b": "1/600"}) == []
+    assert failback_problems("a", infos, ends={"b": "1/5FF"}) != []

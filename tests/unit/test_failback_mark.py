@@ -33,7 +33,7 @@ def call(mark: Path, action: str, run: str) -> int:
     # As the playbook calls it
     command = ["sh", "-c", SCRIPT.read_text(), SCRIPT.name, action, str(mark), run]
     path = f"{mark.parent}:{os.environ['PATH']}"
-    more = ["60", "5432"] if action == "take" else []
+    more = ["60", "5432"] if action != "leave" else []
     return subprocess.run([*command, *more], env={**os.environ, "PATH": path}, check=False).returncode
 
 
@@ -65,6 +65,19 @@ def test_a_server_on_its_way_is_not_restarted_under_another_run(mark: Path, name
     program(mark.parent, name, says)
     assert call(mark, "take", "two") == 4
     assert call(mark, "take", "one") == 0
+
+
+def test_a_look_sees_what_take_would_and_sets_nothing(mark: Path) -> None:
+    assert call(mark, "look", "two") == 0
+    assert not mark.exists()
+    assert call(mark, "take", "one") == 0
+    assert call(mark, "look", "two") == 3
+    grow_old(mark)
+    assert call(mark, "look", "two") == 0
+    assert time.time() - mark.stat().st_mtime > 60, "it is not made fresh"
+    program(mark.parent, "pg_isready", "exit 1")
+    assert call(mark, "look", "two") == 4
+    assert mark.read_text() == "one"
 
 
 def test_a_run_takes_only_its_own_mark_away(mark: Path) -> None:

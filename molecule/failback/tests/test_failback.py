@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import time
@@ -49,6 +51,10 @@ def up(node: Node) -> None:
     eventually(lambda: answers(node), f"an answer of {node.name}", 60)
 
 
+def started(node: Node) -> str:
+    return node.admin("SELECT pg_postmaster_start_time()")
+
+
 def failback(node: Node, *options: str, refused: bool = False) -> PlaybookRun:
     node.close()
     run = run_playbook("failback", "-e", f"node={node.name}", *options, expect_success=not refused)
@@ -63,6 +69,19 @@ def assert_equal(nodes: list[Node]) -> None:
     write(first, f"from {first.name} {time.time()}")
     write(second, f"from {second.name} {time.time()}")
     eventually(lambda: names(first) == names(second), "rows of both on both")
+
+
+def write_much(node: Node, rows: int) -> None:
+    """Rows of 100 kB, each in a transaction of its own."""
+    node.admin(
+        f"DO $$ BEGIN FOR n IN 1..{rows} LOOP INSERT INTO articles (sku) "
+        "SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 3200); COMMIT; END LOOP; END $$",
+        db="shop",
+    )
+
+
+def much(node: Node) -> int:
+    return int(node.value("SELECT count(*) FROM articles", db="shop"))
 
 
 def stopped(node: Node) -> t.Callable[[], None]:
@@ -90,16 +109,71 @@ def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault
     end = fault(back)
     back.close()
     write(stayed, *(f"{fault.__name__} {number}" for number in range(20)))
+    # As much as a minute of writes
+    write_much(stayed, 500)
     end()
     run = failback(back)
     assert "REFUSED" not in run.output
-    assert [name for name in names(back) if name.startswith(f"{fault.__name__} ")] != []
+    assert len([name for name in names(back) if name.startswith(f"{fault.__name__} ")]) == 20
+    assert much(back) == 500
+    stayed.query("DELETE FROM articles", db="shop")
+    assert_equal(nodes)
+
+
+def test_how_much_is_left_is_said_while_it_catches_up(nodes: list[Node]) -> None:
+    back, stayed = nodes[:2]
+    # However fast the machine is: 600 rows take it 18 s at least, and it is looked at every five.
+    back.admin(
+        "SET ROLE shop;"
+        "CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END';"
+        "CREATE TRIGGER slowly BEFORE INSERT ON articles FOR EACH ROW EXECUTE FUNCTION public.slowly();"
+        "ALTER TABLE articles ENABLE REPLICA TRIGGER slowly",
+        db="shop",
+    )
+    back.close()
+    back.host().run_test(f"systemctl stop {UNIT}")
+    write_much(stayed, 600)
+    run = failback(back, "-e", "stall_seconds=5")
+    back.admin("DROP TRIGGER slowly ON articles; DROP FUNCTION public.slowly()", db="shop")
+    left = re.findall(r"\(item=([0-9.]+) (\w+) left\)", run.output)
+    assert any(unit == "MB" and float(number) > 0 for number, unit in left), run.output[-4000:]
+    assert float(left[-1][0]) == 0
+    assert much(back) == 600
+    stayed.query("DELETE FROM articles", db="shop")
+    assert_equal(nodes)
+
+
+def test_a_node_that_gets_nowhere_is_said_to_and_comes_back_once_it_does(nodes: list[Node]) -> None:
+    back, stayed = nodes[:2]
+    before = started(back)
+    with contextlib.closing(back.session()) as holder:
+        # Rows can be read, and none be written.
+        holder.cursor().execute("BEGIN; LOCK TABLE generos IN EXCLUSIVE MODE")
+        write(stayed, "not applied")
+        run = failback(back, "-e", "stall_seconds=3", refused=True)
+        assert started(back) == before
+    output = " ".join(run.output.split())
+    assert f"{back.name} and {stayed.address} have not caught up with each other in the database imdb" in output
+    assert "nothing moved for 3 s" in output
+    failback(back)
+    assert "not applied" in names(back)
+    assert_equal(nodes)
+
+
+def test_a_node_that_is_used_is_compared_and_not_restarted(nodes: list[Node]) -> None:
+    used = nodes[0]
+    before = started(used)
+    run = failback(used)
+    assert f"{used.name} is back" in run.output
+    assert started(used) == before
+    assert not used.host().file(HOLD).exists
     assert_equal(nodes)
 
 
 def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> None:
     back = nodes[0]
     back.close()
+    back.host().run_test(f"systemctl stop {UNIT}")
     command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/failback.yml"), "-e", f"node={back.name}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
@@ -114,6 +188,24 @@ def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> Non
     failback(back)
     assert not back.host().file(HOLD).exists
     assert_equal(nodes)
+
+
+def test_two_nodes_are_not_taken_back_at_once(nodes: list[Node]) -> None:
+    second, first = nodes[:2]
+    first.host().run_test("echo another >/run/multimaster-failback")
+    before = started(second)
+    run = run_playbook("failback", "-e", f"node={second.name}", expect_success=False)
+    assert run.returncode != 0
+    output = " ".join(run.output.split())
+    assert f"Another run of failback takes {first.name} back right now" in output
+    assert "Nothing was changed" in output
+    assert run.changed() == 0
+    assert started(second) == before
+    assert not second.host().file("/run/multimaster-failback").exists
+    # Killed, and its mark has grown old
+    first.host().run_test("touch -d '2 minutes ago' /run/multimaster-failback")
+    failback(second)
+    first.host().run_test("rm /run/multimaster-failback")
 
 
 @pytest.mark.parametrize(("node", "expected"), [("", "Say which node is back"), ("pg9", "pg9 is none of the nodes")])
@@ -136,6 +228,27 @@ def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
     finally:
         docker("start", away.name)
         up(away)
+
+
+def test_a_held_node_is_not_a_good_one(nodes: list[Node]) -> None:
+    """The wrong name was typed: the other node is the one that is away."""
+    last, held = nodes[:2]
+    held.close()
+    held.host().run_test(f"echo 'max_logical_replication_workers = 0' >{HOLD} && systemctl restart {UNIT}")
+    up(held)
+    before = started(last)
+    run = run_playbook("failback", "-e", f"node={last.name}", expect_success=False)
+    output = " ".join(run.output.split())
+    assert run.returncode != 0
+    assert "it is the last good node" in output
+    assert f"The subscriptions of {held.name} are kept at rest" in output
+    assert "Nothing was changed" in output
+    assert run.changed() == 0
+    assert started(last) == before
+    assert not last.host().file(HOLD).exists
+    failback(held)
+    assert not held.host().file(HOLD).exists
+    assert_equal(nodes)
 
 
 def workers(node: Node) -> str:

@@ -109,6 +109,8 @@ class Writers:
         self.failed: list[str] = []
         # The host that is cut off: its own instance reaches no node, and says so once its answers come through again.
         self.cut_off = ""
+        # Whether requests are repeated while no node is there, as Retry-After says.
+        self.patient = False
         self._story = story
         self._instances = list(instances)
         self._going = threading.Event()
@@ -158,8 +160,10 @@ class Writers:
                 answer = client.post("/generos", json={"genero": name}, headers={"Idempotency-Key": name.replace(" ", "_")})
             except httpx.TransportError:
                 answer = None
-            if answer is not None and not (answer.status_code == 503 and host == self.cut_off):
+            if answer is not None and not (answer.status_code == 503 and (self.patient or host == self.cut_off)):
                 return answer
+            if self.patient:
+                time.sleep(0.1)
             # The next one, also for the next request
             clients.append(clients.pop(0))
         return None
