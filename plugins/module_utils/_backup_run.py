@@ -126,6 +126,12 @@ def _back_up(
         outcome.backups.append(taken["backup"])
     if not taken["changed"]:
         return
+    if taken["backup"] and taken["backup"]["status"] != "ok":
+        outcome.errors.append(
+            f"Backup {taken['backup']['label']} of stanza {name} has pages whose checksum is wrong: the node's own data is "
+            "damaged there. No older backup was expired. Mend the data, look into the server's storage, and take a backup again."
+        )
+        return
     gone = manage_expiry(
         {**common, **{f"retention_{each}": settings.retention.get(each) for each in ("full", "diff", "incr")}}, check_mode, warn
     )
