@@ -115,6 +115,10 @@ def test_beyond_the_queue_the_disk_is_kept_free_and_the_hole_is_told(backed_up: 
     # A new backup needs nothing of what is missing.
     backed_up.backup("incr")
     archive_all(backed_up)
+    # It was asked for, and it is done. What is missing is still told as data.
+    survey = backed_up.module("pgbackrest_info", {"stanza": STANZA})
+    assert survey["problems"] == []
+    assert len(survey["stanzas"][0]["repositories"][0]["archive"][0]["gaps"]) == 1
     backed_up.restore()
     backed_up.start_copy()
     assert backed_up.copy_rows() == list(range(1, written + 3))
