@@ -222,7 +222,17 @@ def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
     first = nodes[0]
     rows = "SELECT count(*) FROM articles WHERE sku LIKE 'backup cycle, day %'"
     where = {"cycle_database": "shop", "cycle_table": "public.articles", "cycle_column": "sku"}
+    before = first.backups()
+    unasked = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name, expect_success=False)
+    told = " ".join(unasked.output.split())
+    assert "-e cycle_confirm=true" in told
+    assert all(backup["label"] in told for backup in before)
+    assert first.backups() == before
+    assert first.node.value(rows, db="shop") == 0
+    where["cycle_confirm"] = "true"
     run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
+    # What was foretold is what went.
+    assert {backup["label"] for backup in before} & {backup["label"] for backup in first.backups()} == set()
     taken = re.findall(r"(\d) +(full|diff|incr) +(\d{8}-\d{6}F\S*) +5 ", run.output)
     steps = "1 full, 2 incr, 3 incr, 3 diff, 4 incr, 5 incr, 5 diff, 6 diff, 6 full"
     assert ", ".join(f"{day} {kind}" for day, kind, _label in taken) == steps

@@ -52,6 +52,32 @@ def test_backs_up_expires_and_records(program: Host, catalog: dict[str, t.Any]) 
     assert json.loads(run(program, "full", "--only-if-none").stdout)["changed"] is False
 
 
+def test_what_a_row_of_backups_would_push_out_is_foretold(program: Host) -> None:
+    def foretell(*kinds: str) -> dict[str, t.Any]:
+        command = [PROGRAM, f"--settings={SETTINGS}", "foretell", f"--stanza={STANZA}", "--types", *kinds]
+        done = program.run(*command, user="postgres", check=False)
+        assert (done.returncode == 0) == (json.loads(done.stdout)["errors"] == [])
+        return json.loads(done.stdout)
+
+    assert foretell("incr", "full") == {"backups": [], "expired": [], "errors": []}
+    for kind in ("full", "diff", "incr"):
+        run(program, kind)
+    before = [each["label"] for each in program.backups()]
+    kinds = ("diff", "incr")
+    told = foretell(*kinds)
+    assert told["backups"] == before
+    for kind in kinds:
+        run(program, kind)
+    left = [each["label"] for each in program.backups()]
+    assert told["expired"] == [label for label in before if label not in left] != []
+    assert foretell("full")["expired"] == left
+    program.run("chmod", "0", f"{REPOSITORY}/backup")
+    try:
+        assert foretell("full")["errors"] != []
+    finally:
+        program.run("chmod", "750", f"{REPOSITORY}/backup")
+
+
 @pytest.mark.fault
 def test_backups_of_damaged_pages_fail_the_run_and_push_out_no_good_one(program: Host, catalog: dict[str, t.Any]) -> None:
     good = json.loads(run(program, "full").stdout)["backups"][0]["label"]

@@ -19,8 +19,10 @@ VARIABLES = Path(__file__).resolve().parents[3] / "playbooks/vars"
 def words_of(name: str, **given: t.Any) -> str:
     """A variable of the playbooks, as it is with these."""
     loader = DataLoader()
-    written = loader.load_from_file(str(VARIABLES / "backup.yml"), trusted_as_template=True)
-    variables = {**written, "inventory_hostname": "pg1", "backup_plan": {"taker": "repo"}, **given}
+    files = [
+        loader.load_from_file(str(VARIABLES / file), trusted_as_template=True) for file in ("backup.yml", "backup_cycle.yml")
+    ]
+    variables = {**files[0], **files[1], "inventory_hostname": "pg1", "backup_plan": {"taker": "repo"}, **given}
     return Templar(loader, variables=variables).template(variables[name])
 
 
@@ -47,3 +49,19 @@ def test_what_a_run_warned_of_is_shown(warnings: list[str]) -> None:
     assert told.startswith("20261124-000000F (full, 2.00 KB in 3 s), expired: none, recorded on: none")
     assert all(each in told for each in warnings)
     assert ("Warning" in told) == bool(warnings)
+
+
+@pytest.mark.parametrize(
+    ("expired", "words"),
+    [
+        ([], "none expires"),
+        (["A"], "expire A and the WAL that only they need"),
+        (["A", "B"], "expire A, B: nothing before the cycle can be restored any more"),
+    ],
+)
+def test_a_cycle_says_what_it_would_push_out(expired: list[str], words: str) -> None:
+    told = words_of("cycle_question", backup_run={"stdout": json.dumps({"backups": ["A", "B"], "expired": expired})})
+    assert told.startswith("pg1 has 2 backup(s). The cycle takes 9 more, 2 of them full,")
+    assert words in told
+    assert "writes 45 rows into public.generos of the database imdb" in told
+    assert "say so: -e cycle_confirm=true. Nothing was changed." in told
