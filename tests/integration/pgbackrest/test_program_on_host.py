@@ -120,7 +120,6 @@ def test_a_failure_is_recorded_and_told(program: Host, catalog: dict[str, t.Any]
 
 
 @pytest.mark.fault
-@pytest.mark.core
 def test_the_repository_is_away_for_a_while(program: Host) -> None:
     """Archiving catches up by itself; nothing that was written meanwhile is missing."""
     run(program, "full")
