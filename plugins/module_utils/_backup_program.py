@@ -20,6 +20,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run
     Outcome,
     Settings,
     Stopped,
+    foretell,
     in_words,
     rebuild,
     record_failure,
@@ -27,7 +28,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run
     run_backup,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import as_utc
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import TYPES, as_utc
 
 SETTINGS_FILE = "/etc/multimaster/backup.json"
 
@@ -51,6 +52,9 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         elif options.command == "lost":
             require_nothing_lost(settings, options.stanza, warn)
             outcome = Outcome()
+        elif options.command == "foretell":
+            _tell(json.dumps({**foretell(settings, options.stanza, options.types, warn), "errors": []}))
+            return 0
         else:
             outcome = run_backup(
                 settings, options.stanza, options.type, warn, only_if_none=options.only_if_none, check_mode=options.check
@@ -61,6 +65,8 @@ def main(arguments: t.Sequence[str] | None = None) -> int:
         _tell(f"ERROR: {message}", sys.stderr)
     if options.command == "run":
         _tell(json.dumps({**outcome.as_data(), "warnings": warnings}) if options.json else _sentence(options.stanza, outcome))
+    elif options.command == "foretell":
+        _tell(json.dumps({"errors": outcome.errors}))
     return 1 if outcome.errors else 0
 
 
@@ -136,6 +142,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--only-if-none", action="store_true", help="only where the repository has no backup")
     run.add_argument("--check", action="store_true", help="say what would be done")
     run.add_argument("--json", action="store_true", help="print the result as JSON")
+    foretold = commands.add_parser("foretell", help="say, as JSON, which backups would expire if these were taken in turn")
+    foretold.add_argument("--stanza", required=True)
+    foretold.add_argument("--types", required=True, nargs="+", choices=TYPES)
     ended = commands.add_parser("ended", help="record the failure of a run that was killed, as its unit's ExecStopPost")
     ended.add_argument("--stanza", required=True)
     ended.add_argument("--type", required=True, choices=["full", "diff", "incr"])

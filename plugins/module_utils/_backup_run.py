@@ -19,9 +19,11 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_ma
     remember_failure,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import from_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import manage_backup
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_expire import manage_expiry
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import as_utc
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import NO_BACKUP, OK, TYPES, as_utc
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_retention import foresee_expiry
 
 Warn = t.Callable[[str], None]
 
@@ -126,12 +128,31 @@ def _back_up(
         outcome.backups.append(taken["backup"])
     if not taken["changed"]:
         return
-    gone = manage_expiry(
-        {**common, **{f"retention_{each}": settings.retention.get(each) for each in ("full", "diff", "incr")}}, check_mode, warn
-    )
+    if taken["backup"] and taken["backup"]["status"] != "ok":
+        outcome.errors.append(
+            f"Backup {taken['backup']['label']} of stanza {name} has pages whose checksum is wrong: the node's own data is "
+            "damaged there. No older backup was expired. Mend the data, look into the server's storage, and take a backup again."
+        )
+        return
+    gone = manage_expiry({**common, **{f"retention_{each}": settings.retention.get(each) for each in TYPES}}, check_mode, warn)
     outcome.expired += gone["expired"]
     outcome.held += gone["held"]
     outcome.commands += gone["commands"]
+
+
+def foretell(settings: Settings, name: str, kinds: t.Sequence[str], warn: Warn) -> dict[str, list[str]]:
+    """What there is in all repositories, and what of it goes when backups of these types are taken in turn: labels."""
+    told: dict[str, list[str]] = {"backups": [], "expired": []}
+    for repo in settings.stanza(name)["repositories"]:
+        pgbackrest = from_parameters(_pgbackrest(settings, name, repo), warn)
+        stanza = pgbackrest.stanza_info()
+        if stanza.repository(repo).code not in (OK, NO_BACKUP):
+            raise pgbackrest.unreadable(stanza, repo)
+        backups = stanza.backups_in(repo)
+        keep = {kind: settings.retention.get(kind) for kind in TYPES}
+        told["backups"] += [each.label for each in backups]
+        told["expired"] += foresee_expiry(backups, kinds, **keep)
+    return told
 
 
 def update_catalog(settings: Settings, name: str, warn: Warn, outcome: Outcome) -> None:

@@ -47,13 +47,14 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
         stanza = _wait_until_free(pgbackrest, stanza, params["lock_wait"])
     existing = _sound(stanza, repo)
     argv = backup_command(pgbackrest, params, repo)
+    commands = [argv, *([pgbackrest.argv("expire", repo=repo)] if params["expire"] else [])]
     if params["only_if_none"] and existing:
         return _there_already(pgbackrest, stanza, existing[-1])
 
     differences = Differences()
     if check_mode:
         differences.add("backup", {"type": effective_type(params["type"], existing)}, _latest(existing))
-        return _result(True, [shown(argv)], differences, None)
+        return _result(True, commands, differences, None)
 
     while True:
         known = {each.label for each in stanza.backups_in(repo)}
@@ -70,15 +71,18 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
             return _there_already(pgbackrest, stanza, found[-1])
     stanza = pgbackrest.stanza_info()
     taken = new_backup(stanza, repo, known)
-    # By pgBackRest's own retention settings, which it applies after a backup.
-    expired = sorted(known - {each.label for each in stanza.backups_in(repo)})
     if taken.has_errors:
+        del commands[1:]
         warn(
             f"Backup {taken.label} has pages whose checksum is wrong: the node's own data is damaged there. "
             "Keep older backups and look into the server's storage."
         )
+    for command in commands[1:]:
+        pgbackrest.execute(command, lock_wait=params["lock_wait"])
+        stanza = pgbackrest.stanza_info()
+    expired = sorted(known - {each.label for each in stanza.backups_in(repo)})
     differences.add("backup", {"label": taken.label, "type": taken.type}, _latest(existing))
-    return _result(True, [shown(argv)], differences, taken.as_data(stanza.name, _address(pgbackrest, taken)), expired)
+    return _result(True, commands, differences, taken.as_data(stanza.name, _address(pgbackrest, taken)), expired)
 
 
 def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) -> list[str]:
@@ -88,7 +92,8 @@ def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) 
     return pgbackrest.argv(
         "backup",
         f"--type={params['type']}",
-        *([] if params["expire"] else ["--no-expire-auto"]),
+        # Expiry is a command of its own afterwards: what pgBackRest does by itself would let a damaged backup push out good ones.
+        "--no-expire-auto",
         *([f"--archive-timeout={params['archive_timeout']}"] if params["archive_timeout"] else []),
         *(f"--annotation={key}={value}" for key, value in annotations.items()),
         repo=repo,
@@ -119,9 +124,7 @@ def new_backup(stanza: Stanza, repo: int, known: set[str]) -> Backup:
     found = [each for each in stanza.backups_in(repo) if each.label not in known]
     if not found:
         raise MultimasterError(
-            f"pgbackrest backup of stanza {stanza.name} ended well, and no new backup is listed. Look at pgBackRest's "
-            f"log: it may "
-            "have been expired at once by its retention settings."
+            f"pgbackrest backup of stanza {stanza.name} ended well, and no new backup is listed. Look at pgBackRest's log."
         )
     return max(found, key=lambda each: (each.stop, each.label))
 
@@ -166,14 +169,14 @@ def _address(pgbackrest: PgBackRest, backup: Backup) -> str:
 
 def _result(
     changed: bool,
-    commands: list[str],
+    commands: t.Sequence[t.Sequence[str]],
     differences: Differences,
     backup: dict[str, t.Any] | None,
     expired: t.Sequence[str] = (),
 ) -> dict[str, t.Any]:
     return {
         "changed": changed,
-        "commands": commands,
+        "commands": [shown(each) for each in commands],
         "diff": differences.as_diff(),
         "backup": backup,
         "expired": list(expired),

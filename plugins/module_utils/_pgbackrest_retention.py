@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
+from itertools import count
 
 
 class Countable(t.Protocol):
@@ -64,6 +65,44 @@ def plan_expiry(
     plan.held = [each.label for each in left if each.label in surplus and each.label in wanted]
     plan.sets = _leaves_first([each for each in left if each.label in surplus and each.label not in wanted])
     return plan
+
+
+@dataclass(frozen=True)
+class _Foreseen:
+    """A backup that is not taken yet."""
+
+    label: str
+    type: str
+    prior: str | None
+    references: tuple[str, ...]
+
+
+def foresee_expiry(
+    backups: t.Sequence[Countable],
+    kinds: t.Sequence[str],
+    full: int | None = None,
+    diff: int | None = None,
+    incr: int | None = None,
+) -> list[str]:
+    """Which of ``backups``, those of one repository and oldest first, go when one of each of ``kinds`` is taken in turn and what
+    is surplus expires after each. Labels, oldest first."""
+    left: list[Countable] = list(backups)
+    numbers = count()
+    for kind in kinds:
+        left.append(_next_backup(left, kind, f"foreseen-{next(numbers)}"))
+        gone = set(plan_expiry(left, full, diff, incr).labels)
+        left = [each for each in left if each.label not in gone]
+    kept = {each.label for each in left}
+    return [each.label for each in backups if each.label not in kept]
+
+
+def _next_backup(backups: t.Sequence[Countable], kind: str, name: str) -> _Foreseen:
+    """As pgBackRest builds it: a differential one on the last full one, an incremental one on the last of any type."""
+    last_full = next((each for each in reversed(backups) if each.type == "full"), None)
+    if kind == "full" or last_full is None:
+        return _Foreseen(name, "full", None, ())
+    prior = last_full if kind == "diff" else backups[-1]
+    return _Foreseen(f"{last_full.label}_{name}", kind, prior.label, (*prior.references, prior.label))
 
 
 def _surplus(labels: list[str], keep: int | None) -> list[str]:

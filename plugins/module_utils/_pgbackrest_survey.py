@@ -32,6 +32,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import (
     Archive,
+    Gap,
     Reach,
     segment_size_of,
     show_lsn,
@@ -141,7 +142,7 @@ def archive_problems(stanza: Stanza, archives: Archives, where: t.Callable[[int]
     for (repo, database_id), archive in archives.by_backup.items():
         backups = [each for each in stanza.backups_in(repo) if each.database_id == database_id]
         for gap in archive.gaps(backups):
-            if gap.cut_short:
+            if gap.cut_short and not _is_behind(gap, backups, archive):
                 found.append(
                     f"The archive of stanza {stanza.name} in {where(repo)} lacks {gap.count} WAL segment(s), {gap.first} "
                     f"to {gap.last}: "
@@ -155,6 +156,18 @@ def archive_problems(stanza: Stanza, archives: Archives, where: t.Callable[[int]
                 "into one stanza. Find the one that must not."
             )
     return found
+
+
+def _is_behind(gap: Gap, backups: t.Sequence[Backup], archive: Archive) -> bool:
+    """A sound backup began after the gap, with all WAL of its own: from there on recovery goes on without what is missing."""
+    return any(
+        not each.has_errors
+        and each.wal_start is not None
+        and each.wal_start[:8] >= gap.last[:8]
+        and each.wal_start[8:] > gap.last[8:]
+        and archive.reach(each).complete
+        for each in backups
+    )
 
 
 def as_data(

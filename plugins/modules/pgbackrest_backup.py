@@ -44,7 +44,9 @@ options:
     type: dict
     default: {}
   expire:
-    description: Let pgBackRest expire what its own retention settings call for after the backup.
+    description:
+      - Let pgBackRest expire what its own retention settings call for after the backup.
+      - After a backup that has pages with wrong checksums nothing is expired, so that it pushes out no good one.
     type: bool
     default: true
   pg_path:
@@ -100,11 +102,11 @@ EXAMPLES = r"""
 
 RETURN = r"""
 commands:
-  description: The pgBackRest command that ran, or would run in check mode.
+  description: The pgBackRest commands that ran, or would run in check mode, the backup first and then the expiry.
   returned: always
   type: list
   elements: str
-  sample: ["pgbackrest --stanza=pg1 --repo=1 --log-level-console=off --log-level-stderr=warn --type=incr backup"]
+  sample: ["pgbackrest --stanza=pg1 --repo=1 --log-level-console=off --log-level-stderr=warn --type=incr --no-expire-auto backup"]
 backup:
   description: The new backup; with O(only_if_none) the newest that was there; in check mode none.
   returned: always

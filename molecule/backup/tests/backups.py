@@ -6,11 +6,15 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
+import re
+import shlex
 import subprocess
 import time
 import typing as t
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mesh import DEPLOYMENT, Node, PlaybookRun, eventually, run_playbook
 
@@ -21,6 +25,11 @@ Result = t.TypeVar("Result")
 
 COPY_PORT = 5499
 MARKER = "readable-marker-in-a-row"
+# What was written on both nodes before their stories, and nothing afterwards.
+SHARED_ROWS = """
+SELECT 'article ' || sku FROM articles WHERE sku LIKE 'seed %'
+UNION ALL SELECT concat_ws(' ', 'line', "Order", "Line", article) FROM "Order Lines" ORDER BY 1
+"""
 
 
 @dataclass
@@ -28,7 +37,8 @@ class Story:
     """Rows by what to restore: arguments of restore.yml and the ids that the copy must have then, exactly."""
 
     chapters: dict[str, tuple[dict[str, str], list[int]]] = field(default_factory=dict)
-    peer_rows: int = 0
+    shared: list[str] = field(default_factory=list)
+    """Replicated rows that the node had from the beginning, its own and its peer's."""
 
 
 @dataclass
@@ -70,6 +80,31 @@ class BackedUp:
         """As its timer does it."""
         self.on_taker(f"systemctl start {self.unit(kind)}.service")
 
+    def begin_backup(self, kind: str) -> None:
+        """As its timer does it, without waiting for its end."""
+        self.on_taker(f"systemctl start --no-block {self.unit(kind)}.service")
+        eventually(self.backup_runs, f"a backup of {self.name} that runs", 60)
+
+    def backup_runs(self) -> bool:
+        return self.info()["status"]["lock"]["backup"]["held"]
+
+    def end_backup(self, kind: str) -> None:
+        """Wait until it has ended, and well."""
+        asked = f"systemctl show -P ActiveState -P Result {self.unit(kind)}.service"
+        eventually(lambda: self.on_taker(asked).split()[0] in ("inactive", "failed"), f"the end of {self.name}'s backup", 180)
+        assert self.on_taker(asked).split() == ["inactive", "success"]
+
+    @contextlib.contextmanager
+    def archiving_held(self) -> t.Iterator[None]:
+        """A backup that begins here does not end: it waits for its WAL."""
+        self.sql("ALTER SYSTEM SET archive_command = 'false'")
+        self.sql("SELECT pg_reload_conf()")
+        try:
+            yield
+        finally:
+            self.sql("ALTER SYSTEM RESET archive_command")
+            self.sql("SELECT pg_reload_conf()")
+
     def info(self) -> dict[str, t.Any]:
         return json.loads(self.on_taker(f"pgbackrest --stanza={self.name} --output=json info", "postgres"))[0]
 
@@ -78,16 +113,32 @@ class BackedUp:
 
     # --- the story ----------------------------------------------------------------------------------------------------
 
+    def write_shared_rows(self) -> None:
+        """Into the replicated tables, with a change and a removal."""
+        number = self.node.node_id
+        self.node.query(f"INSERT INTO articles (sku) SELECT 'seed {self.name} ' || n FROM generate_series(1, 5) n", db="shop")
+        self.node.query(f'INSERT INTO "Order Lines" SELECT {number}, n, n FROM generate_series(1, 5) n', db="shop")
+        self.node.query(f'UPDATE "Order Lines" SET article = 77 WHERE "Order" = {number} AND "Line" = 2', db="shop")
+        self.node.query(f'DELETE FROM "Order Lines" WHERE "Order" = {number} AND "Line" = 3', db="shop")
+
+    def shared_rows(self) -> list[str]:
+        return [row for (row,) in self.node.query(SHARED_ROWS, db="shop")]
+
     def tell_story(self) -> Story:
-        story = Story()
+        story = Story(shared=self.shared_rows())
         self.stop_timers()
         ids: list[int] = []
         # A table of this node alone: what the copies of the two nodes hold must differ.
         self.sql("CREATE TABLE story (id integer PRIMARY KEY, note text NOT NULL)")
 
+        def write_article() -> None:
+            """The next id, first into a replicated table."""
+            ids.append(len(ids) + 1)
+            self.sql(f"INSERT INTO articles (sku) VALUES ('{self.name} {ids[-1]}')", "shop")
+
         def write(count: int) -> None:
             for _number in range(count):
-                ids.append(len(ids) + 1)
+                write_article()
                 self.sql(f"INSERT INTO story VALUES ({ids[-1]}, '{MARKER} {self.name}')")
 
         label = ""
@@ -101,7 +152,7 @@ class BackedUp:
         moment = self.sql("SELECT clock_timestamp()")
         time.sleep(0.05)
         story.chapters["time"] = ({"type": "time", "target": moment}, list(ids))
-        ids.append(len(ids) + 1)
+        write_article()
         xid = self.sql(f"INSERT INTO story VALUES ({ids[-1]}, '{MARKER}') RETURNING pg_current_xact_id()::xid")
         story.chapters["xid"] = ({"type": "xid", "target": xid, "set": label}, list(ids))
         write(1)
@@ -118,11 +169,25 @@ class BackedUp:
         # psql shows a command's tag after the rows that it returns.
         return self.node.admin(command, db).splitlines()[0]
 
+    def close_segment(self) -> str:
+        """End the current segment, with a row in it; its name."""
+        self.sql("INSERT INTO articles (sku) VALUES ('one more segment')", "shop")
+        segment = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
+        self.sql("SELECT pg_switch_wal()")
+        return segment
+
+    def archive(self) -> set[str]:
+        """Names of the segments and histories in the repository."""
+        command = f"pgbackrest --stanza={self.name} --output=json repo-ls --recurse archive/{self.name}"
+        files = [Path(file).name for file in json.loads(self.on_taker(command, "postgres"))]
+        # Beside them are the archive's own files and folders.
+        return {file.split("-")[0] for file in files if re.match("[0-9A-F]{8}[0-9A-F.]", file)}
+
     def archive_all(self) -> None:
         segment = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         self.sql("SELECT pg_switch_wal()")
         archived = f"SELECT coalesce(last_archived_wal >= '{segment}', false) FROM pg_stat_archiver"
-        eventually(lambda: self.sql(archived) == "t", f"archiving of {segment}", 30)
+        eventually(lambda: self.sql(archived) == "t", f"archiving of {segment}", 180)
 
     # --- copies -------------------------------------------------------------------------------------------------------
 
@@ -131,11 +196,20 @@ class BackedUp:
         given |= {f"restore_{name}": value for name, value in {**arguments, **further}.items()}
         return run_playbook("restore", "-e", json.dumps(given), expect_success=expect_success)
 
-    def in_copy(self, command: str, host: str | None = None, port: int = COPY_PORT) -> str:
-        return run_on(host or self.name, f'psql -XAt -p {port} postgres -c "{command}"', "postgres").strip()
+    def in_copy(self, command: str, host: str | None = None, port: int = COPY_PORT, db: str = "postgres") -> str:
+        return run_on(host or self.name, f"psql -XAt -p {port} {db} -c {shlex.quote(command)}", "postgres").strip()
 
     def rows_of_copy(self, host: str | None = None, port: int = COPY_PORT) -> list[int]:
         return [int(line) for line in self.in_copy("SELECT id FROM story ORDER BY id", host, port).split()]
+
+    def check_copy(self, what: str, story: Story, host: str | None = None, port: int = COPY_PORT) -> None:
+        """The copy has exactly what the node held then: in its own table, and in the tables that are replicated."""
+        ids = story.chapters[what][1]
+        assert self.rows_of_copy(host, port) == ids, f"{what} on {self.name}"
+        written = f"SELECT split_part(sku, ' ', 2)::integer FROM articles WHERE sku LIKE '{self.name} %' ORDER BY 1"
+        found = [int(line) for line in self.in_copy(written, host, port, "shop").split()]
+        assert found == ids, f"{what} on {self.name}: articles"
+        assert self.in_copy(SHARED_ROWS, host, port, "shop").splitlines() == story.shared, f"{what} on {self.name}: shared rows"
 
     # --- the catalogue -------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "collections"))
 
 from backups import BackedUp, Story
-from mesh import mesh_nodes
+from mesh import eventually, mesh_nodes
 
 
 @pytest.fixture(scope="session")
@@ -29,4 +29,8 @@ def nodes() -> t.Iterator[list[BackedUp]]:
 @pytest.fixture(scope="session")
 def stories(nodes: list[BackedUp]) -> dict[str, Story]:
     """Of each node a full, a differential and an incremental backup, and moments after them, each with the rows it had."""
+    for each in nodes:
+        each.write_shared_rows()
+    eventually(lambda: all(len(each.shared_rows()) == 2 * (5 + 4) for each in nodes), "each node's rows on the other", 60)
+    assert nodes[0].shared_rows() == nodes[1].shared_rows()
     return {each.name: story for each, story in zip(nodes, BackedUp.at_once(nodes, BackedUp.tell_story))}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -38,9 +39,9 @@ TARGETS = [["time", "xid"], ["lsn", "name", "latest"]]
 def test_each_backup_and_each_target_restores_what_the_node_held(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
     def restore_all(each: BackedUp) -> None:
         for what in BACKUPS + TARGETS[nodes.index(each)]:
-            arguments, ids = stories[each.name].chapters[what]
-            run = each.restore(arguments)
-            assert each.rows_of_copy() == ids, f"{what} on {each.name}"
+            story = stories[each.name]
+            run = each.restore(story.chapters[what][0])
+            each.check_copy(what, story)
             assert "tables and indexes are sound" in run.output
 
     BackedUp.at_once(nodes, restore_all)
@@ -59,10 +60,7 @@ def test_the_copy_is_silent_and_the_live_node_untouched(nodes: list[BackedUp], s
         assert each.sql("SELECT max(id) FROM story") == str(stories[each.name].chapters["latest"][1][-1])
         each.archive_all()
         # The copies are on timelines of their own since they opened. The live stanza has neither their histories nor their WAL.
-        command = f"pgbackrest --stanza={each.name} --output=json repo-ls --recurse archive/{each.name}"
-        files = [Path(file).name for file in json.loads(each.on_taker(command, "postgres"))]
-        # Segments and histories, beside the archive's own files and folders.
-        archived = [file for file in files if re.match("[0-9A-F]{8}[0-9A-F.]", file)]
+        archived = each.archive()
         assert len(archived) > 3
         assert {file[:8] for file in archived} == {"00000001"}
     # The mesh goes on.
@@ -78,15 +76,15 @@ def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], storie
     assert "backup_restore_hosts" in refused.output
     further = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
     second.restore({"type": "latest"}, **further)
-    assert second.rows_of_copy(first.name, 5498) == stories[second.name].chapters["latest"][1]
+    second.check_copy("latest", stories[second.name], first.name, 5498)
 
 
 def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
     spare, second = "mm-backup-spare", nodes[1]
     assert run_on(spare, "ls -d /usr/lib/postgresql /usr/bin/pgbackrest 2>/dev/null; true") == ""
-    arguments, ids = stories[second.name].chapters["lsn"]
-    run = second.restore(arguments, host=spare)
-    assert second.rows_of_copy(spare) == ids
+    story = stories[second.name]
+    run = second.restore(story.chapters["lsn"][0], host=spare)
+    second.check_copy("lsn", story, spare)
     assert "tables and indexes are sound" in run.output
     # The programs, the copy, and no other server.
     assert run_on(spare, "ls /etc/postgresql 2>/dev/null; true") == ""
@@ -95,9 +93,9 @@ def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: 
 
 def test_on_the_host_that_holds_the_repository(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
     second = nodes[1]
-    arguments, ids = stories[second.name].chapters["full"]
-    run = second.restore(arguments, host=second.taker)
-    assert second.rows_of_copy(second.taker) == ids
+    story = stories[second.name]
+    run = second.restore(story.chapters["full"][0], host=second.taker)
+    second.check_copy("full", story, second.taker)
     assert "tables and indexes are sound" in run.output
     configuration = run_on(second.taker, f"cat /etc/pgbackrest/restore_{second.name}.conf")
     processors = int(run_on(second.taker, "nproc"))
@@ -134,9 +132,29 @@ def test_repositories_are_encrypted_and_where_they_belong(nodes: list[BackedUp],
     assert "access denied" in refused
 
 
-def test_redis_away_fails_no_backup_and_the_catalogue_is_made_again(nodes: list[BackedUp]) -> None:
-    BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
-    BackedUp.at_once(nodes, lambda each: each.backup("incr"))
+def test_a_repository_host_that_is_away_is_caught_up_with(nodes: list[BackedUp]) -> None:
+    second = nodes[1]
+    second.on_taker("systemctl stop pgbackrest")
+    try:
+        segments = [second.close_segment() for _number in range(4)]
+        waiting = "SELECT count(*) FROM pg_ls_archive_statusdir() WHERE name LIKE '%.ready'"
+        assert int(second.sql(waiting)) >= len(segments)
+        assert second.archive().isdisjoint(segments)
+    finally:
+        second.on_taker("systemctl start pgbackrest")
+    second.archive_all()
+    assert set(segments) <= second.archive()
+
+
+def test_redis_that_stops_fails_no_backup_and_the_catalogue_is_made_again(nodes: list[BackedUp]) -> None:
+    with contextlib.ExitStack() as held:
+        for each in nodes:
+            held.enter_context(each.archiving_held())
+        BackedUp.at_once(nodes, lambda each: each.begin_backup("incr"))
+        BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
+        assert all(each.backup_runs() for each in nodes)
+    BackedUp.at_once(nodes, lambda each: each.end_backup("incr"))
+    assert {each.on_node("systemctl is-active redis-server", check=False).strip() for each in nodes} == {"inactive"}
     # What they held is lost as well.
     BackedUp.at_once(nodes, lambda each: each.on_node("rm -rf /var/lib/redis/*; systemctl start redis-server"))
     BackedUp.at_once(nodes, lambda each: each.on_taker("systemctl start multimaster-backup-catalog"))
@@ -222,7 +240,17 @@ def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
     first = nodes[0]
     rows = "SELECT count(*) FROM articles WHERE sku LIKE 'backup cycle, day %'"
     where = {"cycle_database": "shop", "cycle_table": "public.articles", "cycle_column": "sku"}
+    before = first.backups()
+    unasked = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name, expect_success=False)
+    told = " ".join(unasked.output.split())
+    assert "-e cycle_confirm=true" in told
+    assert all(backup["label"] in told for backup in before)
+    assert first.backups() == before
+    assert first.node.value(rows, db="shop") == 0
+    where["cycle_confirm"] = "true"
     run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
+    # What was foretold is what went.
+    assert {backup["label"] for backup in before} & {backup["label"] for backup in first.backups()} == set()
     taken = re.findall(r"(\d) +(full|diff|incr) +(\d{8}-\d{6}F\S*) +5 ", run.output)
     steps = "1 full, 2 incr, 3 incr, 3 diff, 4 incr, 5 incr, 5 diff, 6 diff, 6 full"
     assert ", ".join(f"{day} {kind}" for day, kind, _label in taken) == steps

@@ -289,6 +289,17 @@ class Host:
     def backup(self, kind: str = "full", **arguments: t.Any) -> dict[str, t.Any]:
         return self.module("pgbackrest_backup", {"stanza": STANZA, "type": kind, **arguments})["backup"]
 
+    def backups(self) -> list[dict[str, t.Any]]:
+        return json.loads(self.pgbackrest("info", "--output=json"))[0]["backup"]
+
+    def damage_table(self, table: str) -> None:
+        """Flip a bit in one of its pages, behind the server's back."""
+        self.sql("CHECKPOINT")
+        file = self.sql(f"SELECT pg_relation_filepath('{table}')")
+        self.server("stop")
+        self.flip_byte(f"{DATA}/{file}")
+        self.server("start")
+
     def archived(self, segment: str) -> str:
         """The file of a segment in the repository."""
         return self.shell(f"ls {REPOSITORY}/archive/{STANZA}/{VERSION}-*/*/{segment}-*").split()[0]

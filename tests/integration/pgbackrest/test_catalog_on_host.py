@@ -76,6 +76,8 @@ def test_recorded_on_both_and_read_from_any(backed_up: Host, catalog: Catalog, c
         run(backed_up, catalog, "record", backup=backup)
 
 
+@pytest.mark.fault
+@pytest.mark.core
 def test_rebuilt_after_a_flush_equals_what_was_recorded(backed_up: Host, catalog: Catalog, catalog_servers: list[int]) -> None:
     run(backed_up, catalog, "rebuild", stanza=STANZA)
     for kind in ("diff", "incr"):

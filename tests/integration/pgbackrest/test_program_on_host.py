@@ -52,6 +52,59 @@ def test_backs_up_expires_and_records(program: Host, catalog: dict[str, t.Any]) 
     assert json.loads(run(program, "full", "--only-if-none").stdout)["changed"] is False
 
 
+def test_what_a_row_of_backups_would_push_out_is_foretold(program: Host) -> None:
+    def foretell(*kinds: str) -> dict[str, t.Any]:
+        command = [PROGRAM, f"--settings={SETTINGS}", "foretell", f"--stanza={STANZA}", "--types", *kinds]
+        done = program.run(*command, user="postgres", check=False)
+        assert (done.returncode == 0) == (json.loads(done.stdout)["errors"] == [])
+        return json.loads(done.stdout)
+
+    assert foretell("incr", "full") == {"backups": [], "expired": [], "errors": []}
+    for kind in ("full", "diff", "incr"):
+        run(program, kind)
+    before = [each["label"] for each in program.backups()]
+    kinds = ("diff", "incr")
+    told = foretell(*kinds)
+    assert told["backups"] == before
+    for kind in kinds:
+        run(program, kind)
+    left = [each["label"] for each in program.backups()]
+    assert told["expired"] == [label for label in before if label not in left] != []
+    assert foretell("full")["expired"] == left
+    program.run("chmod", "0", f"{REPOSITORY}/backup")
+    try:
+        assert foretell("full")["errors"] != []
+    finally:
+        program.run("chmod", "750", f"{REPOSITORY}/backup")
+
+
+@pytest.mark.fault
+def test_backups_of_damaged_pages_fail_the_run_and_push_out_no_good_one(program: Host, catalog: dict[str, t.Any]) -> None:
+    good = json.loads(run(program, "full").stdout)["backups"][0]["label"]
+    program.sql("CREATE TABLE rotten AS SELECT generate_series(1, 10000) i")
+    program.damage_table("rotten")
+    # Of each type one is kept, by this host's settings and by pgBackRest's.
+    program.run("sed", "-i", "s/^repo1-retention-full=.*/repo1-retention-full=1/", "/etc/pgbackrest/pgbackrest.conf")
+    try:
+        failed = [run(program, kind) for kind in ("full", "full", "incr")]
+        sound = [each["label"] for each in program.backups() if not each["error"]]
+        read = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})
+        program.sql("DROP TABLE rotten")
+        program.sql("CHECKPOINT")
+        mended = run(program, "full")
+        left = [each["label"] for each in program.backups()]
+    finally:
+        program.run("sed", "-i", "s/^repo1-retention-full=.*/repo1-retention-full=9/", "/etc/pgbackrest/pgbackrest.conf")
+    assert [each.returncode for each in failed] == [1, 1, 1]
+    told = [json.loads(each.stdout) for each in failed]
+    assert all("checksum is wrong" in outcome["errors"][0] and outcome["expired"] == [] for outcome in told)
+    assert sound == [good]
+    assert {each["status"] for each in read["backups"]} == {"ok", "error", "failed"}
+    # The first good one afterwards takes their place.
+    assert mended.returncode == 0
+    assert left == [json.loads(mended.stdout)["backups"][0]["label"]]
+
+
 def test_a_failure_is_recorded_and_told(program: Host, catalog: dict[str, t.Any]) -> None:
     program.server("stop")
     try:
@@ -66,6 +119,7 @@ def test_a_failure_is_recorded_and_told(program: Host, catalog: dict[str, t.Any]
     assert record["error"][:40] == error[:40]
 
 
+@pytest.mark.fault
 def test_the_repository_is_away_for_a_while(program: Host) -> None:
     """Archiving catches up by itself; nothing that was written meanwhile is missing."""
     run(program, "full")

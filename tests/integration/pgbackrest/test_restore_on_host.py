@@ -258,19 +258,30 @@ def test_archive_mode_has_an_option(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
+def test_a_time_in_the_future(backed_up: Host) -> None:
+    told = backed_up.restore(type="time", target="2099-02-03 04:05:06+00", fails=True)
+    assert "is in the future" in told["msg"]
+    assert backed_up.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+    assert backed_up.restore()["changed"]
+
+
+@pytest.mark.fault
+@pytest.mark.core
 def test_two_restores_into_one_directory(backed_up: Host) -> None:
     backed_up.shell(f"mkdir -m 700 {COPY}", user="postgres")
-    other = backed_up.background("flock", "--exclusive", COPY, "sleep", "3")
+    other = backed_up.background("flock", "--exclusive", COPY, "sleep", "120")
     time.sleep(0.3)
     told = backed_up.restore(fails=True)
     assert "Another restore into" in told["msg"]
     assert backed_up.shell(f"ls -A {COPY}") == ""
+    other.kill()
     other.wait()
     # one that somebody started by hand
     other = backed_up.background(
         "bash",
         "-c",
-        'exec -a pgbackrest python3 -c "import time; time.sleep(3)" "$@"',
+        'exec -a pgbackrest python3 -c "import time; time.sleep(120)" "$@"',
         "bash",
         f"--stanza={STANZA}",
         f"--pg1-path={COPY}",
@@ -279,6 +290,7 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     time.sleep(0.5)
     told = backed_up.restore(fails=True)
     assert "Another restore into" in told["msg"]
+    other.kill()
     other.wait()
     assert backed_up.restore()["changed"]
 

@@ -29,6 +29,7 @@ class Calls:
     def __init__(self) -> None:
         self.made: list[tuple[str, t.Any]] = []
         self.fail: dict[tuple[str, t.Any], BaseException] = {}
+        self.damaged: list[int] = []
 
     def _call(self, what: str, which: t.Any) -> None:
         self.made.append((what, which))
@@ -37,8 +38,9 @@ class Calls:
 
     def backup(self, params: dict[str, t.Any], check_mode: bool, warn: t.Any) -> dict[str, t.Any]:
         self._call("backup", params["repo"])
-        taken = None if check_mode else {"label": f"label in {params['repo']}", "type": params["type"], "node": params["node"]}
-        return {"changed": True, "commands": ["backup"], "backup": taken, "expired": []}
+        taken = {"label": f"label in {params['repo']}", "type": params["type"], "node": params["node"]}
+        taken["status"] = "error" if params["repo"] in self.damaged else "ok"
+        return {"changed": True, "commands": ["backup"], "backup": None if check_mode else taken, "expired": []}
 
     def expire(self, params: dict[str, t.Any], check_mode: bool, warn: t.Any) -> dict[str, t.Any]:
         assert (params["retention_full"], params["retention_diff"], params["retention_incr"]) == (2, 7, 14)
@@ -81,6 +83,16 @@ def test_one_repository_fails_the_other_is_backed_up_and_the_failure_recorded(ca
     calls.fail[("backup", 1)] = MultimasterError("No room in repository 1.")
     outcome = run_backup(settings([1, 2]), "pg1", "diff", print)
     assert outcome.errors == ["No room in repository 1."]
+    assert calls.made == [("backup", 1), ("backup", 2), ("expire", 2), ("catalog", "failure"), ("catalog", "rebuild")]
+
+
+def test_a_backup_of_damaged_pages_expires_nothing_and_is_a_failure(calls: Calls) -> None:
+    calls.damaged = [1]
+    outcome = run_backup(settings([1, 2]), "pg1", "full", print)
+    (error,) = outcome.errors
+    assert "label in 1 of stanza pg1 has pages whose checksum is wrong" in error
+    # It is there, and the catalogue knows it.
+    assert [each["label"] for each in outcome.backups] == ["label in 1", "label in 2"]
     assert calls.made == [("backup", 1), ("backup", 2), ("expire", 2), ("catalog", "failure"), ("catalog", "rebuild")]
 
 

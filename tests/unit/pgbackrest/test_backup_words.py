@@ -1,7 +1,7 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the playbook backup says when the host's program did not end well."""
+"""What the playbooks say of the host's program."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
-VARIABLES = Path(__file__).resolve().parents[3] / "playbooks/vars/backup.yml"
+VARIABLES = Path(__file__).resolve().parents[3] / "playbooks/vars"
+
+
+def words_of(name: str, **given: t.Any) -> str:
+    """A variable of the playbooks, as it is with these."""
+    loader = DataLoader()
+    files = [
+        loader.load_from_file(str(VARIABLES / file), trusted_as_template=True) for file in ("backup.yml", "backup_cycle.yml")
+    ]
+    variables = {**files[0], **files[1], "inventory_hostname": "pg1", "backup_plan": {"taker": "repo"}, **given}
+    return Templar(loader, variables=variables).template(variables[name])
 
 
 @pytest.mark.parametrize(
@@ -21,14 +31,41 @@ VARIABLES = Path(__file__).resolve().parents[3] / "playbooks/vars/backup.yml"
     [
         ({"stdout": json.dumps({"errors": ["No room.", "No lock."]}), "stderr": "ERROR: x", "msg": "x"}, "No room. No lock."),
         ({"msg": "[Errno 2] No such file or directory: b'/usr'", "stdout": "", "stderr": ""}, "no program for backups on repo"),
+        # ENOENT, as the module command tells it
+        ({"msg": "Error executing command.", "rc": 2, "stdout": "", "stderr": ""}, "no program for backups on repo"),
+        ({"stdout": "", "rc": 2, "stderr": "multimaster-backup: error: argument command: invalid choice: 'x'"}, "older release"),
         ({"stdout": "", "stderr": "ModuleNotFoundError: json", "msg": "non-zero return code"}, "ModuleNotFoundError: json"),
         ({"msg": "Missing sudo password"}, "Missing sudo password"),
     ],
 )
 def test_why_there_is_no_backup(run: dict[str, t.Any], words: str) -> None:
-    loader = DataLoader()
-    written = loader.load_from_file(str(VARIABLES), trusted_as_template=True)
-    variables = {**written, "backup_plan": {"taker": "repo"}, "backup_run": run}
-    told = Templar(loader, variables=variables).template(variables["backup_failure"])
+    told = words_of("backup_failure", backup_run=run)
     assert words in told
-    assert ("Run the playbook site" in told) == ("no program" in words)
+    assert ("Run the playbook site" in told) == ("no program" in words or "older release" in words)
+
+
+@pytest.mark.parametrize("warnings", [[], ["Redis on a does not answer.", "The backup was taken as a full one."]])
+def test_what_a_run_warned_of_is_shown(warnings: list[str]) -> None:
+    taken = {"label": "20261124-000000F", "type": "full", "repo_bytes": 2048, "duration_seconds": 3}
+    outcome = {"backups": [taken], "expired": [], "recorded": [], "errors": [], "warnings": warnings}
+    told = words_of("backup_line", backup_type="full", ansible_check_mode=False, backup_run={"stdout": json.dumps(outcome)})
+    assert told.startswith("20261124-000000F (full, 2.00 KB in 3 s), expired: none, recorded on: none")
+    assert all(each in told for each in warnings)
+    assert ("Warning" in told) == bool(warnings)
+
+
+@pytest.mark.parametrize(
+    ("expired", "words"),
+    [
+        ([], "and none of those that are there expires."),
+        (["A"], "expire A and the WAL that only they need"),
+        (["A", "B"], "expire A, B: nothing before the cycle can be restored any more"),
+    ],
+)
+def test_a_cycle_says_what_it_would_push_out(expired: list[str], words: str) -> None:
+    told = words_of("cycle_question", backup_run={"stdout": json.dumps({"backups": ["A", "B"], "expired": expired})})
+    assert told.startswith("pg1 has 2 backup(s). The cycle takes 9 more, 2 of them full,")
+    assert words in told
+    assert "\n" not in told
+    assert "writes 45 rows into public.generos of the database imdb" in told
+    assert "say so: -e cycle_confirm=true. Nothing was changed." in told

@@ -49,7 +49,7 @@ class Command(PgBackRest):
         if self.locked:
             self.locked -= 1
             raise MultimasterError("Locked.", pgbackrest_code=50)
-        self.backups += 1
+        self.backups += argv[-1] == "backup"
         return ""
 
 

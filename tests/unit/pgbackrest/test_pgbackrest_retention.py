@@ -9,7 +9,11 @@ from backups import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_retention import needs, plan_expiry
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_retention import (
+    foresee_expiry,
+    needs,
+    plan_expiry,
+)
 
 KINDS = st.lists(st.sampled_from(["full", "diff", "incr", "incr"]), max_size=40)
 KEEP = st.one_of(st.none(), st.integers(0, 8))
@@ -21,6 +25,30 @@ def plan_of(kinds: str, **keep: int) -> tuple[list[int], list[int], list[int]]:
     position = {each.label: number for number, each in enumerate(backups)}
     plan = plan_expiry(backups, **keep)
     return tuple([position[label] for label in labels] for labels in (plan.with_full, plan.sets, plan.held))  # type: ignore[return-value]
+
+
+@given(
+    st.lists(st.sampled_from(["full", "diff", "incr"]), max_size=12),
+    st.lists(st.sampled_from(["full", "diff", "incr"]), max_size=9),
+)
+def test_foreseen_is_what_happens(there: list[str], coming: list[str]) -> None:
+    keep = {"full": 2, "diff": 2, "incr": 3}
+    backups = chain([*there, *coming])
+    left = backups[: len(there)]
+    for each in backups[len(there) :]:
+        left.append(each)
+        gone = plan_expiry(left, **keep).labels
+        left = [one for one in left if one.label not in gone]
+    before = [each.label for each in backups[: len(there)]]
+    expected = [label for label in before if label not in {each.label for each in left}]
+    assert foresee_expiry(backups[: len(there)], coming, **keep) == expected
+
+
+def test_two_full_backups_push_out_all_that_two_are_kept_of() -> None:
+    backups = chain(["full", "incr", "full", "diff", "incr"])
+    assert foresee_expiry(backups, ["full", "incr", "full"], full=2) == [each.label for each in backups]
+    assert foresee_expiry(backups, ["full"], full=2) == [each.label for each in backups[:2]]
+    assert foresee_expiry(backups, ["full", "full"], full=9) == []
 
 
 def test_nothing_stated_nothing_expires() -> None:

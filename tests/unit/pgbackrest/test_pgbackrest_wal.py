@@ -9,12 +9,13 @@ import dataclasses
 import json
 
 import pytest
-from backups import backup, recorded, recorded_stanza
+from backups import backup, recorded, recorded_stanza, stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import Archives, archive_problems
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import (
     SEGMENT_SIZES,
     Archive,
@@ -111,6 +112,25 @@ def test_a_gap_and_whom_it_hurts() -> None:
     assert found.reach(before).broken_after
     assert found.reach(across).missing == names(1, 5)[0]
     assert not found.reach(after).broken_after
+
+
+@pytest.mark.parametrize(
+    ("later", "told"),
+    [
+        (None, True),
+        (needing(8, 9, label="sound"), False),
+        # Its own pages are damaged; it lacks WAL of its own; it began before the gap.
+        (dataclasses.replace(needing(8, 9, label="damaged"), has_errors=True), True),
+        (needing(9, 10, label="incomplete"), True),
+        (needing(3, 4, label="early"), True),
+    ],
+)
+def test_a_gap_is_no_problem_once_a_sound_backup_is_behind_it(later: Backup | None, told: bool) -> None:
+    found = archive(*names(1, 2, 3, 4, 7, 8, 9))
+    backups = [needing(2, 3, label="a"), *([later] if later else [])]
+    problems = archive_problems(stanza(backups), Archives({(1, 1): found}), str)
+    assert any("no further" in each for each in problems) == told
+    assert len(found.gaps(backups)) == 1
 
 
 def test_a_gap_before_the_oldest_backup_is_nobodys() -> None:
