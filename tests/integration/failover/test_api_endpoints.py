@@ -112,6 +112,7 @@ BAD = [
     ("POST", "/generos", {"content": b'{"genero": "\xff\xfe"}'}, 400),
     ("POST", "/generos", {"content": b'{"genero": "\\u0000"}'}, 400),
     ("POST", "/generos", {"content": b'{"genero": "\\ud800"}'}, 400),
+    ("POST", "/generos", {"content": b'{"genero": "x", "\\ud800": 1}'}, 400),
     ("POST", "/generos", {"content": b"[" * 16000}, 400),
     ("POST", "/generos", {"content": b'{"genero": ' + b"9" * 10000 + b"}"}, 400),
     ("POST", "/generos", {"content": b'{"genero": "' + b"x" * 20000 + b'"}'}, 413),

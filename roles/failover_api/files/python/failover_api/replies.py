@@ -80,13 +80,21 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 async def _validation(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101
-    # Where it is and what is wrong; the value itself is the caller's and may be anything.
+    # Where it is and what is wrong; the value itself is the caller's and may be anything. So is a key of the body.
     problems = [
-        {"where": ".".join(str(part)[:60] for part in each["loc"] if part != "__root__"), "problem": str(each["msg"])[:200]}
+        {
+            "where": _text(".".join(str(part)[:60] for part in each["loc"] if part != "__root__")),
+            "problem": _text(str(each["msg"])[:200]),
+        }
         for each in error.errors()[:10]
     ]
     first = problems[0] if problems else {"where": "body", "problem": "cannot be read"}
-    return failure(400, f"{first['where']}: {first['problem']}.".encode(errors="replace").decode(), problems=problems)
+    return failure(400, f"{first['where']}: {first['problem']}.", problems=problems)
+
+
+def _text(words: str) -> str:
+    """Without halves of surrogate pairs, which no answer can hold."""
+    return words.encode(errors="replace").decode()
 
 
 async def _database(request: Request, error: Exception) -> JSONResponse:
