@@ -323,6 +323,25 @@ def test_backups_come_from_the_catalogue(api: Api, redis_pair: list[RedisServer]
     assert api.http.get("/status").json()["backups"] is None
 
 
+def test_redis_servers_that_hang_hold_up_nobody(api: Api, redis_pair: list[RedisServer]) -> None:
+    assert api.http.get("/backups").status_code == 200
+    for server in redis_pair:
+        server.signal(signal.SIGSTOP)
+    try:
+        wait_until(lambda: api.http.get("/backups").status_code == 503, what="the catalogue away")
+        for path, status in (("/status", 200), ("/backups", 503)):
+            # One that waits for both servers again would take as long as an answer of theirs may, a second.
+            assert fastest(lambda p=path: api.http.get(p)) < 1
+            answer = api.http.get(path)
+            assert answer.status_code == status
+            assert status == 503 or answer.json()["backups"] is None
+        assert int(answer.headers["Retry-After"]) >= 1
+    finally:
+        for server in redis_pair:
+            server.signal(signal.SIGCONT)
+    wait_until(lambda: api.http.get("/status").json()["backups"] == [], what="the catalogue is back")
+
+
 def test_metrics_and_description(api: Api) -> None:
     api.http.post("/generos", json={"genero": "Counted"})
     metrics = api.http.get("/metrics").text

@@ -23,6 +23,8 @@ from .routes import failures, service_of
 router = APIRouter(tags=["status"])
 
 _PAGES = File(__file__).parent / "pages"
+# How long the catalogue of backups is waited for, in seconds. The status page is for the moment when servers hang.
+_BACKUPS_SECONDS, _STATUS_SECONDS = 2.0, 0.2
 _SHOWN = {"failover", "switch", "followed", "set_aside", "up", "refused", "started"}
 
 
@@ -78,7 +80,7 @@ async def status(request: Request) -> t.Any:
     service = service_of(request)
     client = service.client
     try:
-        backups: list[dict[str, t.Any]] | None = (await service.catalogue.backups())[:20]
+        backups: list[dict[str, t.Any]] | None = (await service.catalogue.backups(_STATUS_SECONDS))[:20]
     except CatalogueAway:
         backups = None
     record, active = client.record, client.active
@@ -103,7 +105,7 @@ async def status(request: Request) -> t.Any:
 async def backups(request: Request) -> t.Any:
     """The catalogue of backups, newest first."""
     try:
-        return reply(200, {"ok": True, "data": await service_of(request).catalogue.backups()})
+        return reply(200, {"ok": True, "data": await service_of(request).catalogue.backups(_BACKUPS_SECONDS)})
     except CatalogueAway:
         return unavailable("The catalogue cannot be read now.", 2)
 
