@@ -22,9 +22,33 @@ _HAS_OPTION = _OPTION in inspect.signature(uvicorn.Config).parameters
 
 
 class Protocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]
-    """uvicorn's own answer to what cannot be read is plain text."""
+    """uvicorn's own answer to what cannot be read is plain text, and it waits for ever for a client that does not read.
+
+    Such a client's next request would keep its place among those under way, and its answers their memory.
+    """
 
     transport: asyncio.Transport
+    # Seconds until answers that fill the connection's buffers have been read
+    unread_seconds = 30.0
+    _giving_up: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._giving_up is None:
+            self._giving_up = asyncio.get_running_loop().call_later(self.unread_seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._read_again()
+
+    def _read_again(self) -> None:
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+            self._giving_up = None
 
     def send_400_response(self, _ignored: str) -> None:
         body = json.dumps({"ok": False, "error": "This is no HTTP request."}).encode()
