@@ -62,6 +62,22 @@ def test_genres_are_stored_once_and_listed(api: Api, imdb: FailoverMesh) -> None
     assert own in rest["data"]
 
 
+def test_a_sequence_behind_its_table_is_said_and_passed(api: Api, imdb: FailoverMesh) -> None:
+    # All keys that the instance has at hand
+    imdb.a.query("INSERT INTO generos SELECT n, 'taken ' || n FROM generate_series(1, 8 * 256, 8) AS n", db=imdb.db)
+    refused = api.http.post("/generos", json={"genero": "Drama"})
+    assert refused.status_code == 503
+    assert int(refused.headers["Retry-After"]) >= 1
+    assert refused.json()["in_doubt"] is False
+    assert_leaks_nothing(refused)
+    said = [line["message"] for line in api.log_lines() if line["level"] == "error"]
+    assert len(said) == 1
+    for word in ("public.generos_id_genero_seq is behind its table", "pg_sequence_mm"):
+        assert word in said[0]
+    # The next keys of the sequence are free.
+    assert api.http.post("/generos", json={"genero": "Drama"}).status_code == 201
+
+
 def test_a_repeated_idempotency_key_is_one_row_everywhere(api: Api, second_api: Api, imdb: FailoverMesh) -> None:
     headers = {"Idempotency-Key": "9f2c-1"}
     first = api.http.post("/generos", json={"genero": "Noir"}, headers=headers)

@@ -6,22 +6,29 @@
 from __future__ import annotations
 
 import enum
+import logging
 import typing as t
 
 import psycopg
 from fastapi import APIRouter, Header, Query, Request
-from multimaster_failover import Attempt, derived_key
+from multimaster_failover import Attempt, KeyStock, derived_key
 
-from .generos_sql import BY_KEY, BY_NAME, INSERT, LIST
+from .generos_sql import BY_KEY, BY_NAME, INSERT, LIST, SEQUENCE
 from .models import MAX_ID, Generos, GeneroStored, NewGenero
-from .replies import Refused, reply
+from .replies import Refused, reply, unavailable
 from .routes import failures, pattern, service_of, storable
 from .service import Service
+
+log = logging.getLogger("failover_api")
 
 router = APIRouter(tags=["genres"])
 
 # Keys of our own choice that other rows have by chance
 _MAX_TAKEN = 16
+
+
+class NoFreeKey(Exception):
+    """Every key that was tried is another row's."""
 
 
 class Outcome(enum.Enum):
@@ -42,6 +49,9 @@ async def create_genero(
 ) -> t.Any:
     """Store a genre. A repetition with the same `Idempotency-Key` and body stores nothing more and has the same answer.
 
+    Another body needs another `Idempotency-Key`. One that is used again for another `genero` is refused (409) where this
+    instance has seen it since it started; elsewhere the other genre is stored.
+
     Without `id_genero` the key comes from a sequence or, with an `Idempotency-Key`, is derived from that and negative.
     """
     service = service_of(request)
@@ -50,7 +60,10 @@ async def create_genero(
         raise Refused(400, "genero is blank.")
     if idempotency_key is not None:
         service.idempotency_keys.check(idempotency_key, (name, new.id_genero))
-    key, attempt = await _store(service, name, new.id_genero, idempotency_key)
+    try:
+        key, attempt = await _store(service, name, new.id_genero, idempotency_key)
+    except NoFreeKey:
+        return unavailable("No free key was found; the cause was logged.", 1, in_doubt=False)
     return reply(201, {"ok": True, "data": {"id_genero": key, "genero": name}, "node_used": attempt.role})
 
 
@@ -67,13 +80,15 @@ async def list_generos(
 
 
 async def _store(service: Service, name: str, given: int | None, idempotency_key: str | None) -> tuple[int, Attempt]:
+    stock: KeyStock | None = None
     for turn in range(_MAX_TAKEN):
         if given is not None:
             key = given
         elif idempotency_key is not None:
             key = derived_key(idempotency_key, name, turn)
         else:
-            key = await service.genero_keys.take()
+            stock = service.genero_keys
+            key = await stock.take()
         (outcome, held), attempt = await service.client.run(_unit(key, name), write=True)
         if outcome is Outcome.EXISTS:
             raise Refused(409, "This genre exists.", id_genero=held)
@@ -83,7 +98,18 @@ async def _store(service: Service, name: str, given: int | None, idempotency_key
             return key, attempt
         if given is not None:
             raise Refused(409, "This id_genero is another genre's.", id_genero=key)
-    raise Refused(503, "No free key was found.")
+    if stock is not None:
+        # The rest of the block is as old as these; the next one may be free.
+        service.drop_genero_keys(stock)
+        log.error(
+            "the sequence %s is behind its table: %d of its values in a row are keys of rows. Set it past them with the"
+            " playbook site or the module pg_sequence_mm",
+            SEQUENCE,
+            _MAX_TAKEN,
+        )
+    else:
+        log.error("%d keys derived from one Idempotency-Key are keys of other rows", _MAX_TAKEN)
+    raise NoFreeKey
 
 
 def _unit(key: int, name: str) -> t.Callable[[t.Any, Attempt], t.Awaitable[tuple[Outcome, int | None]]]:

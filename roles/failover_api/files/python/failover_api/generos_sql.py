@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 import typing as t
 
+SEQUENCE = "public.generos_id_genero_seq"
 INSERT = "INSERT INTO public.generos (id_genero, genero) VALUES (%s, %s) ON CONFLICT (id_genero) DO NOTHING RETURNING id_genero"
 BY_KEY = "SELECT genero FROM public.generos WHERE id_genero = %s"
 BY_NAME = "SELECT id_genero FROM public.generos WHERE genero = %s"

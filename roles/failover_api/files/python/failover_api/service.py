@@ -9,12 +9,12 @@ import contextlib
 import logging
 
 import psycopg
-from multimaster_failover import FailoverClient, Unavailable
+from multimaster_failover import FailoverClient, KeyStock, Unavailable
 from multimaster_failover.redis_agreement import RedisAgreement
 
 from .catalogue import Catalogue
 from .configuration import Configuration
-from .generos_sql import warm_up
+from .generos_sql import SEQUENCE, warm_up
 from .idempotency import IdempotencyKeys
 
 log = logging.getLogger("failover_api")
@@ -32,7 +32,7 @@ class Service:
             agreement=self._agreement,
             warm_up=warm_up,
         )
-        self.genero_keys = self.client.key_stock("public.generos_id_genero_seq")
+        self.genero_keys = self.client.key_stock(SEQUENCE)
         self.idempotency_keys = IdempotencyKeys()
         self.catalogue = Catalogue(configuration.redis, configuration.stanzas)
 
@@ -47,6 +47,11 @@ class Service:
         await self.client.stop()
         await self.catalogue.close()
         log.info("stopped")
+
+    def drop_genero_keys(self, useless: KeyStock) -> None:
+        """Go on with other keys than those of this stock."""
+        if self.genero_keys is useless:
+            self.genero_keys = self.client.key_stock(SEQUENCE)
 
     def redis_answering(self) -> list[bool]:
         return list(self._agreement.answering) if self._agreement else []
