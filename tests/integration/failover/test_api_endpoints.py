@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
+import itertools
 import json
 import signal
 import socket
@@ -120,6 +122,35 @@ def test_titles_and_names_are_found(api: Api, imdb: FailoverMesh) -> None:
         missing = api.http.get(path)
         assert missing.status_code == 404
         assert_leaks_nothing(missing)
+
+
+FOUR = {**PATIENT, "statement_timeout": 60.0, "pool_min": 4, "pool_max": 4}
+
+
+@pytest.mark.parametrize("api", [{"failover": FOUR}], indirect=True)
+def test_searches_leave_connections_for_writes(api: Api, imdb: FailoverMesh) -> None:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+
+    def search(number: int) -> httpx.Response:
+        return httpx.get(f"{api.http.base_url}/titles", params={"q": str(number)}, timeout=PATIENCE)
+
+    with contextlib.ExitStack() as stack:
+        pool = stack.enter_context(concurrent.futures.ThreadPoolExecutor(10))
+        for node in imdb.nodes:
+            # Until the stack ends, before the threads are waited for
+            session = stack.enter_context(contextlib.closing(node.session(imdb.db)))
+            session.cursor().execute("BEGIN; LOCK TABLE titles IN ACCESS EXCLUSIVE MODE")
+        searches = [pool.submit(search, number) for number in range(10)]
+        wait_until(lambda: imdb.a.value(waiting, db=imdb.db) >= 2, what="searches wait for the lock")
+        # They take all the places that searches have, and the others are turned away; who writes notices nothing.
+        refused = [each.result() for each in itertools.islice(concurrent.futures.as_completed(searches, PATIENCE), 8)]
+        assert {(answer.status_code, answer.json()["error"]) for answer in refused} == {(503, "Too many searches are under way.")}
+        for answer in refused:
+            assert int(answer.headers["Retry-After"]) >= 1
+            assert_leaks_nothing(answer)
+        assert api.http.post("/generos", json={"genero": "Meanwhile"}).status_code == 201
+        assert sum(not each.done() for each in searches) == 2
+    assert sorted(each.result().status_code for each in searches) == [200] * 2 + [503] * 8
 
 
 BAD = [

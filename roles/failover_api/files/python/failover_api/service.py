@@ -16,6 +16,7 @@ from .catalogue import Catalogue
 from .configuration import Configuration
 from .generos_sql import SEQUENCE, warm_up
 from .idempotency import IdempotencyKeys
+from .searches import Searches
 
 log = logging.getLogger("failover_api")
 
@@ -34,6 +35,7 @@ class Service:
         )
         self.genero_keys = self.client.key_stock(SEQUENCE)
         self.idempotency_keys = IdempotencyKeys()
+        self.searches = Searches(configuration.failover.pool_max)
         self.catalogue = Catalogue(configuration.redis, configuration.stanzas)
 
     async def start(self) -> None:

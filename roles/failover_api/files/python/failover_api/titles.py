@@ -10,8 +10,9 @@ import typing as t
 from fastapi import APIRouter, Path, Query, Request
 
 from .models import Answer
-from .replies import Refused, reply
+from .replies import Refused, reply, unavailable
 from .routes import failures, pattern, service_of, storable
+from .searches import TooManySearches
 
 router = APIRouter(tags=["titles"])
 
@@ -56,7 +57,12 @@ def contains(text: str) -> str:
 async def search_titles(request: Request, q: str = Query("", max_length=200), limit: int = Query(50, ge=1, le=500)) -> t.Any:
     """Titles that contain `q` in any case, those with most votes first."""
     wanted = contains(storable(q, "q"))
-    rows, attempt = await service_of(request).client.fetch(_SEARCH, [wanted, limit], deadline=SEARCH_SECONDS)
+    service = service_of(request)
+    try:
+        async with service.searches.place():
+            rows, attempt = await service.client.fetch(_SEARCH, [wanted, limit], deadline=SEARCH_SECONDS)
+    except TooManySearches:
+        return unavailable("Too many searches are under way.", 1)
     data = [dict(zip(_SEARCH_COLUMNS, row)) for row in rows]
     return reply(200, {"ok": True, "data": data, "node_used": attempt.role})
 
