@@ -41,11 +41,11 @@ class Catalogue:
         """The records of the catalogue, newest first. Raises CatalogueAway.
 
         Servers that hang are waited for by one reading, whoever asks; a caller waits for it at most ``patience`` seconds and
-        then gets what is held from before.
+        then gets what is held from before. The very first answer is waited for, within its own limit.
         """
         if time.monotonic() - self._at > _FRESH:
             reading = self._read_once()
-            await asyncio.wait([reading], timeout=patience)
+            await asyncio.wait([reading], timeout=patience if self._known() else None)
             if reading.done():
                 # What is neither an answer nor an absence is a mistake of this program.
                 reading.result()
@@ -59,6 +59,10 @@ class Catalogue:
             await asyncio.wait([self._reading])
         for server in self._servers:
             await close(server)
+
+    def _known(self) -> bool:
+        """Whether any reading has ended."""
+        return self._at > float("-inf")
 
     def _read_once(self) -> asyncio.Task[None]:
         if self._reading is None or self._reading.done():
