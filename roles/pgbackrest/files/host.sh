@@ -46,8 +46,19 @@ for file; do
     fi
 done
 
+# Whether another passphrase would be written over the one that is there is told by a checksum. What is on a repository host has none.
+configuration=/etc/pgbackrest/pgbackrest.conf
+if [ -f "$configuration" ]; then
+    for repository in $(sed -n 's/^\(repo[0-9]*\)-.*/\1/p' "$configuration" | sort -u); do
+        if grep -q "^$repository-host=" "$configuration"; then continue; fi
+        sum=$(grep "^$repository-cipher-" "$configuration" | LC_ALL=C sort | sha256sum)
+        say "cipher:$repository" "${sum%% *}"
+    done
+fi
+
 # All stanzas of the repositories, as the server's user sees them. One line of JSON. Not on a host that takes no backups: it would
-# wait for a repository host that is away.
+# wait for a repository host that is away. Errors quote what cannot be decrypted: only
+# what can be printed is left of it, so that it stays one line.
 if [ -n "$stanzas" ] && command -v pgbackrest >/dev/null; then
-    say info "$(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --log-level-console=off info --output=json 2>/dev/null | tr -d '\n\t')"
+    say info "$(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --log-level-console=off info --output=json 2>/dev/null | LC_ALL=C tr -cd '[:print:]')"
 fi
