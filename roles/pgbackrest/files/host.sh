@@ -49,6 +49,8 @@ done
 # Whether another passphrase would be written over the one that is there is told by a checksum. What is on a repository host has none.
 configuration=/etc/pgbackrest/pgbackrest.conf
 if [ -f "$configuration" ]; then
+    # One word a line.
+    # shellcheck disable=SC2013
     for repository in $(sed -n 's/^\(repo[0-9]*\)-.*/\1/p' "$configuration" | sort -u); do
         if grep -q "^$repository-host=" "$configuration"; then continue; fi
         sum=$(grep "^$repository-cipher-" "$configuration" | LC_ALL=C sort | sha256sum)
