@@ -74,6 +74,9 @@ def pgbackrest_state(
     folders = wanted.folders()
     units = [path for path in (file["path"] for file in differing) if path.startswith(UNIT_FOLDER)]
     unwanted = [unit for unit in wanted.known_units() if unit not in wanted.units and _is_on(host, unit)]
+    # Also those of stanzas that no variable knows any more.
+    surplus = sorted(name for name in _timers_there(host) if name not in wanted.units)
+    unwanted = list(dict.fromkeys([*unwanted, *surplus]))
     down = [unit for unit in wanted.units if not str(host.get(f"unit:{unit}", "")).startswith("active enabled no ")]
     outdated = wanted.server and _server_outdated(wanted, differing, host)
     due = {
@@ -88,7 +91,8 @@ def pgbackrest_state(
         "packages_missing": missing,
         "differing": differing,
         "folders": folders,
-        "units_differ": bool(units),
+        "units_differ": bool(units or surplus),
+        "units_surplus": [UNIT_FOLDER + name for name in surplus],
         "units_wanted": wanted.units,
         "units_unwanted": unwanted,
         "server_outdated": outdated,
@@ -180,7 +184,7 @@ class _Wanted:
     def configuration(self, host: Values) -> dict[str, t.Any]:
         processors = int(host.get("processors", 1))
         processes = int(self.get("process_max")) or min(max(processors // 2, 1), MOST_PROCESSES)
-        queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("data_size_mb", 0)) // 4, LEAST_QUEUE_MB)
+        queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("wal_size_mb", 0)) // 4, LEAST_QUEUE_MB)
         server = {
             "address": self.get("server_address"),
             "port": int(self.get("server_port")),
@@ -246,6 +250,11 @@ def _timer(stanza: Values, kind: str, calendar: str) -> dict[str, str]:
 
 def _file(path: str, content: str, mode: str = "0644", owner: str = "root", secret: bool = False) -> File:
     return {"path": path, "content": content, "mode": mode, "owner": owner, "secret": secret}
+
+
+def _timers_there(host: Values) -> list[str]:
+    """Timers of stanzas that are on the host, whoever wants them."""
+    return [name.removeprefix("timer:") for name in host if name.startswith("timer:")]
 
 
 def _is_on(host: Values, unit: str) -> bool:

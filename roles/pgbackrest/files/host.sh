@@ -11,9 +11,10 @@ say() { printf '%s\t%s\n' "$1" "$2"; }
 
 say processors "$(nproc)"
 if getent passwd postgres >/dev/null; then say user there; fi
-directory=$data
+# WAL that waits for the archive fills the disk that pg_wal is on, which can be another one than the data directory's.
+directory=$data/pg_wal
 while [ ! -d "$directory" ]; do directory=${directory%/*} directory=${directory:-/}; done
-df -Pm "$directory" | awk 'NR == 2 { print "data_size_mb\t" $2 }'
+df -Pm "$directory/." | awk 'NR == 2 { print "wal_size_mb\t" $2 }'
 
 # Words, not one word; and dpkg ends with 1 when it does not know a package.
 # shellcheck disable=SC2086
@@ -30,6 +31,10 @@ systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,ActiveEn
     }
     $0 == "" { told() }
     END { told() }'
+
+for timer in /etc/systemd/system/multimaster-backup-*@*.timer; do
+    if [ -e "$timer" ]; then say "timer:${timer##*/}" there; fi
+done
 
 old=$IFS IFS=';'
 for calendar in $calendars; do

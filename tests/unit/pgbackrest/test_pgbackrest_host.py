@@ -36,7 +36,7 @@ def state(given: dict[str, t.Any], host: dict[str, str], check_mode: bool = Fals
 
 def bare_host(given: dict[str, t.Any]) -> dict[str, str]:
     tls = {f"file:{given[f'pgbackrest_tls_{name}_file']}": "0 600 postgres 5" for name in ("certificate", "key", "ca")}
-    return {"processors": "4", "data_size_mb": "40000", **tls}
+    return {"processors": "4", "wal_size_mb": "40000", **tls}
 
 
 def settled_host(given: dict[str, t.Any]) -> dict[str, str]:
@@ -111,6 +111,35 @@ def test_what_is_no_longer_wanted_is_stopped() -> None:
     assert found["units_unwanted"] == ["multimaster-backup-full@pg1.timer", "multimaster-backup-incr@pg1.timer"]
     assert found["service_due"]
     assert found["stanzas_due"] == []
+
+
+def test_timers_of_stanzas_that_are_no_more_are_removed() -> None:
+    given = values()
+    host = settled_host(given) | {f"timer:{unit}": "there" for unit in state(given, bare_host(given))["units_wanted"]}
+    del host["timer:multimaster-backup-catalog.timer"]
+    assert not state(given, host)["change_due"]
+    found = state(given, {**host, "timer:multimaster-backup-full@renamed.timer": "there"})
+    assert found["units_unwanted"] == ["multimaster-backup-full@renamed.timer"]
+    assert found["units_surplus"] == ["/etc/systemd/system/multimaster-backup-full@renamed.timer"]
+    assert (found["service_due"], found["units_differ"]) == (True, True)
+
+
+def test_the_host_names_its_timers_and_the_size_of_the_disk_of_pg_wal(tmp_path: Path) -> None:
+    units, data = tmp_path / "units", tmp_path / "data"
+    units.mkdir()
+    data.mkdir()
+    (data / "pg_wal").symlink_to("/dev/shm")
+    for name in ("multimaster-backup-full@pg9.timer", "multimaster-backup-catalog.timer", "multimaster-backup-full@.service"):
+        (units / name).touch()
+    script = (ROLE / "files/host.sh").read_text().replace("/etc/systemd/system", str(units))
+    start, middle = script.index("# WAL that waits"), script.index("# Words, not one")
+    timers = script[script.index("for timer in") : script.index("old=$IFS")]
+    say = next(line for line in script.splitlines() if line.startswith("say()"))
+    parts = f"data={data}\n{say}\n{script[start:middle]}\n{timers}"
+    done = subprocess.run(["sh", "-euc", parts], capture_output=True, text=True, check=True)
+    disk = subprocess.run(["df", "-Pm", "/dev/shm/."], capture_output=True, text=True, check=True)
+    size = disk.stdout.splitlines()[1].split()[1]
+    assert done.stdout.splitlines() == [f"wal_size_mb\t{size}", "timer:multimaster-backup-full@pg9.timer\tthere"]
 
 
 def test_a_repository_host_takes_them() -> None:
