@@ -33,7 +33,7 @@ def backup_plan(
     ``repositories``, ``stanzas`` and ``server_clients`` as the role takes them, ``takes_backups``, ``runs_server``,
     ``stanza`` (of a node, otherwise empty), ``taker`` (the host that takes this node's backups) and ``elsewhere`` (the
     repositories as another host sees them that restores this node's backups, ``reader`` where it is known).
-    ``restore_hosts`` may read every repository.
+    ``restore_hosts`` may use every repository: pgBackRest has no right to read only.
     """
     if host in repository_hosts:
         plan = _repository_host(host, nodes, repository_hosts, hostvars)
