@@ -67,8 +67,10 @@ def manage_stanza(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
         before, stanza = stanza, pgbackrest.stanza_info()
         if params["state"] == "upgraded" and cluster is None:
             _note_upgrade(plan.differences, before, stanza)
+    # What an upgrade finds of a cluster on another host is known once it ran: until then, that it is to run is the change.
+    unknown = check_mode and params["state"] == "upgraded" and cluster is None and bool(plan.steps)
     return {
-        "changed": bool(plan.differences),
+        "changed": bool(plan.differences) or unknown,
         "commands": [shown(argv) for argv in commands],
         "diff": plan.differences.as_diff(),
         "stanza": as_data(stanza),

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import re
 import time
 import typing as t
@@ -43,6 +44,7 @@ _NOISE = re.compile(r"command (begin|end)|^stanza: |^archiveId: \S+, wal start: 
 _LABEL = re.compile(r"\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?")
 # A damaged bundle is reported once for each file in it.
 _SHOWN_FINDINGS = 50
+MEBIBYTE = 1024 * 1024
 
 
 @dataclass
@@ -75,6 +77,7 @@ def survey(pgbackrest: PgBackRest, stanza: Stanza, look_at_archive: bool, verify
     readable = [each.key for each in stanza.repositories if each.code in (OK, NO_BACKUP)]
     problems += state_problems(stanza, readable, pgbackrest.where)
     problems += _cluster_problems(pgbackrest, stanza)
+    problems += queue_problems(pgbackrest)
 
     archives = read_archives(pgbackrest, stanza, readable) if look_at_archive else Archives()
     if look_at_archive:
@@ -289,6 +292,35 @@ def _first_line(message: str) -> str:
 def _newest(backups: list[dict[str, t.Any]], kind: str) -> str | None:
     labels = [each["label"] for each in backups if each["type"] == kind]
     return labels[-1] if labels else None
+
+
+def queue_problems(pgbackrest: PgBackRest) -> list[str]:
+    """Whether pg_wal's disk has room for all WAL that may wait for the archive, where the cluster is on this host."""
+    limit = _bytes(pgbackrest.configuration.value(pgbackrest.stanza or "", "archive-push-queue-max", "archive-push") or "")
+    if not pgbackrest.pg_path or limit is None:
+        return []
+    folder = os.path.join(pgbackrest.pg_path, "pg_wal")
+    try:
+        ready = [name[: -len(".ready")] for name in os.listdir(f"{folder}/archive_status") if name.endswith(".ready")]
+        room = os.statvfs(folder)
+        waiting = sum(os.path.getsize(f"{folder}/{name}") for name in ready if os.path.exists(f"{folder}/{name}"))
+    except OSError:
+        # Not this user's to look at, or in the course of being made: other problems say so.
+        return []
+    available = room.f_bavail * room.f_frsize
+    if available >= limit - waiting:
+        return []
+    return [
+        f"The disk of {os.path.realpath(folder)} has {available // MEBIBYTE} MiB left, but "
+        f"{(limit - waiting) // MEBIBYTE} MiB more WAL may wait there while the repository is away: it would fill and stop the "
+        f"server. Make room, or lower archive-push-queue-max (pgbackrest_archive_queue_max_mb), which is {limit // MEBIBYTE} MiB."
+    ]
+
+
+def _bytes(size: str) -> int | None:
+    """A size as pgBackRest's options have it: 1073741824, 1024MB, 1GiB, 1g."""
+    match = re.fullmatch(r"(\d+)(?:([kmgtp])(?:i?b)?|b)?", size.strip().lower())
+    return int(match[1]) * 1024 ** (" kmgtp".index(match[2] or " ")) if match else None
 
 
 def _cluster_problems(pgbackrest: PgBackRest, stanza: Stanza) -> list[str]:

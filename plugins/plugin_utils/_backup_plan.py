@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible.errors import AnsibleFilterError
+
 Hostvars = t.Mapping[str, t.Mapping[str, t.Any]]
 Plan = dict[str, t.Any]
 
@@ -31,7 +33,7 @@ def backup_plan(
     ``repositories``, ``stanzas`` and ``server_clients`` as the role takes them, ``takes_backups``, ``runs_server``,
     ``stanza`` (of a node, otherwise empty), ``taker`` (the host that takes this node's backups) and ``elsewhere`` (the
     repositories as another host sees them that restores this node's backups, ``reader`` where it is known).
-    ``restore_hosts`` may read every repository.
+    ``restore_hosts`` may use every repository: pgBackRest has no right to read only.
     """
     if host in repository_hosts:
         plan = _repository_host(host, nodes, repository_hosts, hostvars)
@@ -64,7 +66,9 @@ def _node(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequence[str], 
         "takes_backups": not takers,
         "taker": takers[0] if takers else host,
         "elsewhere": [
-            {"type": "host", "host": address(host, hostvars)} if each.get("type", "posix") == "posix" else each
+            {"type": "host", "host": address(host, hostvars), **_port(host, hostvars)}
+            if each.get("type", "posix") == "posix"
+            else each
             for each in repositories
         ],
         "server_clients": [{"name": common_name(taker), "stanzas": [stanza_name(host, hostvars)]} for taker in takers],
@@ -77,8 +81,11 @@ def _repository_host(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequ
     ]
     return {
         "stanza": "",
-        "repositories": hostvars[host].get("pgbackrest_repositories") or [{"type": "posix"}],
-        "stanzas": [{**_stanza(node, nodes, hostvars), "pg_host": address(node, hostvars)} for node in served],
+        "repositories": _own(host, hostvars),
+        "stanzas": [
+            {**_stanza(node, nodes, hostvars), "pg_host": address(node, hostvars), **_port(node, hostvars, "pg_host_port")}
+            for node in served
+        ],
         "takes_backups": True,
         "taker": host,
         "elsewhere": [],
@@ -102,13 +109,40 @@ def common_name(host: str) -> str:
 
 
 def _repositories(node: str, repository_hosts: t.Sequence[str], hostvars: Hostvars) -> list[dict[str, t.Any]]:
-    """The node's own, as its inventory states them; otherwise the repository host, otherwise a folder of its own."""
-    stated = hostvars[node].get("pgbackrest_repositories")
-    if stated:
-        return [dict(each) for each in stated]
-    if repository_hosts:
-        return [{"type": "host", "host": address(repository_hosts[0], hostvars)}]
-    return [{"type": "posix"}]
+    """The node's own, as its inventory states them; otherwise the repository host's, otherwise a folder of its own.
+
+    Raises AnsibleFilterError where they are not those of the repository host that takes the node's backups.
+    """
+    stated = [dict(each) for each in hostvars[node].get("pgbackrest_repositories") or []]
+    if not stated:
+        return _served(repository_hosts[0], hostvars) if repository_hosts else [{"type": "posix"}]
+    takers = _takers(stated, repository_hosts, hostvars)
+    if not takers:
+        return stated
+    # pgBackRest gives both ends a repository by its number, so these have to be the same on both.
+    count = len(_own(takers[0], hostvars))
+    if len(takers) > 1 or len(stated) != count or any(each.get("type", "posix") != "host" for each in stated):
+        raise AnsibleFilterError(
+            f"pgbackrest_repositories of {node} must be those of the repository host {takers[0]} and no others: {count} of type "
+            f"host. Leave pgbackrest_repositories of {node} out, and state further repositories in that of {takers[0]}."
+        )
+    return [{**_port(takers[0], hostvars), **each} for each in stated]
+
+
+def _own(repository_host: str, hostvars: Hostvars) -> list[dict[str, t.Any]]:
+    return [dict(each) for each in hostvars[repository_host].get("pgbackrest_repositories") or [{"type": "posix"}]]
+
+
+def _served(repository_host: str, hostvars: Hostvars) -> list[dict[str, t.Any]]:
+    """Its repositories as others see them."""
+    entry = {"type": "host", "host": address(repository_host, hostvars), **_port(repository_host, hostvars)}
+    return [dict(entry) for _each in _own(repository_host, hostvars)]
+
+
+def _port(host: str, hostvars: Hostvars, key: str = "port") -> dict[str, int]:
+    """Of the host's TLS server, where it is not the usual one."""
+    port = hostvars[host].get("pgbackrest_server_port")
+    return {key: int(port)} if port else {}
 
 
 def _takers(repositories: t.Sequence[t.Mapping[str, t.Any]], repository_hosts: t.Sequence[str], hostvars: Hostvars) -> list[str]:

@@ -11,11 +11,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import ABSENT
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_settings import (
     configuration_file,
@@ -72,6 +74,9 @@ def pgbackrest_state(
     folders = wanted.folders()
     units = [path for path in (file["path"] for file in differing) if path.startswith(UNIT_FOLDER)]
     unwanted = [unit for unit in wanted.known_units() if unit not in wanted.units and _is_on(host, unit)]
+    # Also those of stanzas that no variable knows any more.
+    surplus = sorted(name for name in _timers_there(host) if name not in wanted.units)
+    unwanted = list(dict.fromkeys([*unwanted, *surplus]))
     down = [unit for unit in wanted.units if not str(host.get(f"unit:{unit}", "")).startswith("active enabled no ")]
     outdated = wanted.server and _server_outdated(wanted, differing, host)
     due = {
@@ -80,13 +85,14 @@ def pgbackrest_state(
         "service_due": bool(down or unwanted or outdated or units),
     }
     stanzas_due = _stanzas_due(wanted, differing, host)
-    problems = _host_problems(wanted, host, check_mode)
+    problems = _host_problems(wanted, host, check_mode) + _cipher_problems(wanted, host)
     return {
         "problems": problems,
         "packages_missing": missing,
         "differing": differing,
         "folders": folders,
-        "units_differ": bool(units),
+        "units_differ": bool(units or surplus),
+        "units_surplus": [UNIT_FOLDER + name for name in surplus],
         "units_wanted": wanted.units,
         "units_unwanted": unwanted,
         "server_outdated": outdated,
@@ -178,7 +184,7 @@ class _Wanted:
     def configuration(self, host: Values) -> dict[str, t.Any]:
         processors = int(host.get("processors", 1))
         processes = int(self.get("process_max")) or min(max(processors // 2, 1), MOST_PROCESSES)
-        queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("data_size_mb", 0)) // 4, LEAST_QUEUE_MB)
+        queue_mb = int(self.get("archive_queue_max_mb")) or max(int(host.get("wal_size_mb", 0)) // 4, LEAST_QUEUE_MB)
         server = {
             "address": self.get("server_address"),
             "port": int(self.get("server_port")),
@@ -246,6 +252,11 @@ def _file(path: str, content: str, mode: str = "0644", owner: str = "root", secr
     return {"path": path, "content": content, "mode": mode, "owner": owner, "secret": secret}
 
 
+def _timers_there(host: Values) -> list[str]:
+    """Timers of stanzas that are on the host, whoever wants them."""
+    return [name.removeprefix("timer:") for name in host if name.startswith("timer:")]
+
+
 def _is_on(host: Values, unit: str) -> bool:
     state = str(host.get(f"unit:{unit}", "inactive -")).split(" ")
     return state[0] == "active" or state[1] == "enabled"
@@ -269,8 +280,43 @@ def _stanzas_due(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -
     """Those that are not all right in every repository, and all of them when it is another repository now."""
     if any(file["path"] == CONFIGURATION for file in differing):
         return wanted.stanzas
-    sound = {each["name"] for each in json.loads(host.get("info") or "[]") if each["status"]["code"] == 0}
+    sound = {each["name"] for each in _info(host) or [] if each["status"]["code"] == 0}
     return [stanza for stanza in wanted.stanzas if stanza["name"] not in sound]
+
+
+def _info(host: Values) -> list[dict[str, t.Any]] | None:
+    """What pgBackRest says of its repositories; None where it said nothing that can be understood."""
+    try:
+        # It quotes what it could not decrypt as it is.
+        found = json.loads(host.get("info") or "", strict=False)
+    except ValueError:
+        return None
+    return found if isinstance(found, list) else None
+
+
+def _cipher_problems(wanted: _Wanted, host: Values) -> list[str]:
+    """The configuration may hold the only copy of a passphrase: while there are backups, it is not written over."""
+    lines = configuration_file(wanted.configuration(host)).splitlines()
+    problems = []
+    for number in range(1, len(wanted.get("repositories")) + 1):
+        now = host.get(f"cipher:repo{number}")
+        new = "".join(f"{line}\n" for line in sorted(lines) if line.startswith(f"repo{number}-cipher-"))
+        if now is None or now == hashlib.sha256(new.encode()).hexdigest():
+            continue
+        stanzas = _info(host)
+        # Nothing is known of a repository that does not answer, so it counts as one with backups.
+        if stanzas is None or any(_is_in(stanza, number) for stanza in stanzas):
+            problems.append(
+                f"The cipher_passphrase or cipher type of pgbackrest_repositories[{number - 1}] is not that in {CONFIGURATION}, "
+                "without which nobody can read the backups that are there: give the one that is there, or, to do without them, "
+                f"move {CONFIGURATION} to a safe place on the host and run this again."
+            )
+    return problems
+
+
+def _is_in(stanza: Values, number: int) -> bool:
+    """Whether a repository holds a stanza, also one that cannot be read."""
+    return any(each["key"] == number and each["status"]["code"] not in ABSENT for each in stanza.get("repo") or [])
 
 
 def _cross_problems(values: Values) -> list[str]:

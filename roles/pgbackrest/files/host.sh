@@ -11,9 +11,10 @@ say() { printf '%s\t%s\n' "$1" "$2"; }
 
 say processors "$(nproc)"
 if getent passwd postgres >/dev/null; then say user there; fi
-directory=$data
+# WAL that waits for the archive fills the disk that pg_wal is on, which can be another one than the data directory's.
+directory=$data/pg_wal
 while [ ! -d "$directory" ]; do directory=${directory%/*} directory=${directory:-/}; done
-df -Pm "$directory" | awk 'NR == 2 { print "data_size_mb\t" $2 }'
+df -Pm "$directory/." | awk 'NR == 2 { print "wal_size_mb\t" $2 }'
 
 # Words, not one word; and dpkg ends with 1 when it does not know a package.
 # shellcheck disable=SC2086
@@ -31,6 +32,10 @@ systemctl show --property=Id,ActiveState,UnitFileState,NeedDaemonReload,ActiveEn
     $0 == "" { told() }
     END { told() }'
 
+for timer in /etc/systemd/system/multimaster-backup-*@*.timer; do
+    if [ -e "$timer" ]; then say "timer:${timer##*/}" there; fi
+done
+
 old=$IFS IFS=';'
 for calendar in $calendars; do
     systemd-analyze calendar "$calendar" >/dev/null 2>&1 || say "calendar:$calendar" wrong
@@ -46,8 +51,21 @@ for file; do
     fi
 done
 
+# Whether another passphrase would be written over the one that is there is told by a checksum. What is on a repository host has none.
+configuration=/etc/pgbackrest/pgbackrest.conf
+if [ -f "$configuration" ]; then
+    # One word a line.
+    # shellcheck disable=SC2013
+    for repository in $(sed -n 's/^\(repo[0-9]*\)-.*/\1/p' "$configuration" | sort -u); do
+        if grep -q "^$repository-host=" "$configuration"; then continue; fi
+        sum=$(grep "^$repository-cipher-" "$configuration" | LC_ALL=C sort | sha256sum)
+        say "cipher:$repository" "${sum%% *}"
+    done
+fi
+
 # All stanzas of the repositories, as the server's user sees them. One line of JSON. Not on a host that takes no backups: it would
-# wait for a repository host that is away.
+# wait for a repository host that is away. Errors quote what cannot be decrypted: only
+# what can be printed is left of it, so that it stays one line.
 if [ -n "$stanzas" ] && command -v pgbackrest >/dev/null; then
-    say info "$(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --log-level-console=off info --output=json 2>/dev/null | tr -d '\n\t')"
+    say info "$(setpriv --reuid=postgres --regid=postgres --init-groups pgbackrest --log-level-console=off info --output=json 2>/dev/null | LC_ALL=C tr -cd '[:print:]')"
 fi

@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import pytest
+from ansible.errors import AnsibleFilterError
+
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_plan import backup_plan
 
 NODES = ["pg1", "pg2", "pg3"]
@@ -57,11 +60,55 @@ def test_a_node_with_a_repository_of_its_own_is_none_of_the_repository_host_s() 
     assert [each["name"] for each in backup_plan("repo", NODES, ["repo"], hostvars)["stanzas"]] == ["pg2", "third"]
 
 
-def test_a_repository_host_named_among_others_takes_the_backups() -> None:
-    stated = [{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}]
+def test_a_repository_host_can_be_named() -> None:
+    stated = [{"type": "host", "host": "repo"}]
     plan = backup_plan("pg1", NODES, ["repo"], {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}})
     assert plan["repositories"] == stated
     assert plan["taker"] == "repo"
+
+
+TWO = {"pgbackrest_repositories": [{"type": "posix"}, {"type": "s3", "bucket": "b"}]}
+
+
+def test_nodes_archive_into_every_repository_of_their_host() -> None:
+    plan = backup_plan("pg1", NODES, ["repo"], {**HOSTVARS, "repo": TWO}, reader="pg2")
+    assert plan["repositories"] == [{"type": "host", "host": "repo"}] * 2
+    assert plan["elsewhere"] == plan["repositories"]
+    assert plan["server_clients"] == [{"name": "repo", "stanzas": ["pg1"]}]
+
+
+@pytest.mark.parametrize(
+    ("stated", "repo"),
+    [
+        ([{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}], {}),
+        ([{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}], TWO),
+        ([{"type": "host", "host": "repo"}, {"type": "posix"}], TWO),
+        ([{"type": "host", "host": "repo"}], TWO),
+        ([{"type": "host", "host": "repo"}, {"type": "host", "host": "other"}], TWO),
+    ],
+)
+def test_repositories_with_other_numbers_than_their_host_s_are_refused(
+    stated: list[dict[str, object]], repo: dict[str, object]
+) -> None:
+    hostvars = {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}, "repo": repo, "other": {}}
+    for host in ("pg1", "repo"):
+        with pytest.raises(AnsibleFilterError, match="pgbackrest_repositories of pg1 must be those of the repository host repo"):
+            backup_plan(host, NODES, ["repo", "other"], hostvars)
+
+
+def test_the_servers_are_reached_at_their_own_ports() -> None:
+    hostvars = {
+        **HOSTVARS,
+        "pg1": {"pgbackrest_server_port": 8440},
+        "pg2": {"pgbackrest_repositories": [{"type": "host", "host": "repo"}]},
+        "repo": {"pgbackrest_server_port": "8441"},
+    }
+    for node in ("pg1", "pg2"):
+        plan = backup_plan(node, NODES, ["repo"], hostvars)
+        assert plan["repositories"] == plan["elsewhere"] == [{"type": "host", "host": "repo", "port": 8441}]
+    stanzas = backup_plan("repo", NODES, ["repo"], hostvars)["stanzas"]
+    assert [each.get("pg_host_port") for each in stanzas] == [8440, None, None]
+    assert backup_plan("pg1", NODES, [], hostvars)["elsewhere"] == [{"type": "host", "host": "pg1", "port": 8440}]
 
 
 def test_only_named_hosts_may_read_backups_of_others() -> None:
@@ -77,7 +124,5 @@ def test_only_named_hosts_may_read_backups_of_others() -> None:
 def test_a_repository_host_restores_from_its_own_folder() -> None:
     assert backup_plan("pg1", NODES, ["repo"], HOSTVARS, reader="pg2")["elsewhere"] == [{"type": "host", "host": "192.0.2.9"}]
     assert backup_plan("pg1", NODES, ["repo"], HOSTVARS, reader="repo")["elsewhere"] == [{"type": "posix", "path": "/srv"}]
-    stated = [{"type": "s3", "bucket": "b"}, {"type": "host", "host": "repo"}]
-    hostvars = {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}}
-    found = backup_plan("pg1", NODES, ["repo"], hostvars, reader="repo")["elsewhere"]
-    assert found == [{"type": "posix", "path": "/srv"}, {"type": "s3", "bucket": "b"}]
+    found = backup_plan("pg1", NODES, ["repo"], {**HOSTVARS, "repo": TWO}, reader="repo")["elsewhere"]
+    assert found == [{"type": "posix"}, {"type": "s3", "bucket": "b"}]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def state(given: dict[str, t.Any], host: dict[str, str], check_mode: bool = Fals
 
 def bare_host(given: dict[str, t.Any]) -> dict[str, str]:
     tls = {f"file:{given[f'pgbackrest_tls_{name}_file']}": "0 600 postgres 5" for name in ("certificate", "key", "ca")}
-    return {"processors": "4", "data_size_mb": "40000", **tls}
+    return {"processors": "4", "wal_size_mb": "40000", **tls}
 
 
 def settled_host(given: dict[str, t.Any]) -> dict[str, str]:
@@ -112,6 +113,35 @@ def test_what_is_no_longer_wanted_is_stopped() -> None:
     assert found["stanzas_due"] == []
 
 
+def test_timers_of_stanzas_that_are_no_more_are_removed() -> None:
+    given = values()
+    host = settled_host(given) | {f"timer:{unit}": "there" for unit in state(given, bare_host(given))["units_wanted"]}
+    del host["timer:multimaster-backup-catalog.timer"]
+    assert not state(given, host)["change_due"]
+    found = state(given, {**host, "timer:multimaster-backup-full@renamed.timer": "there"})
+    assert found["units_unwanted"] == ["multimaster-backup-full@renamed.timer"]
+    assert found["units_surplus"] == ["/etc/systemd/system/multimaster-backup-full@renamed.timer"]
+    assert (found["service_due"], found["units_differ"]) == (True, True)
+
+
+def test_the_host_names_its_timers_and_the_size_of_the_disk_of_pg_wal(tmp_path: Path) -> None:
+    units, data = tmp_path / "units", tmp_path / "data"
+    units.mkdir()
+    data.mkdir()
+    (data / "pg_wal").symlink_to("/dev/shm")
+    for name in ("multimaster-backup-full@pg9.timer", "multimaster-backup-catalog.timer", "multimaster-backup-full@.service"):
+        (units / name).touch()
+    script = (ROLE / "files/host.sh").read_text().replace("/etc/systemd/system", str(units))
+    start, middle = script.index("# WAL that waits"), script.index("# Words, not one")
+    timers = script[script.index("for timer in") : script.index("old=$IFS")]
+    say = next(line for line in script.splitlines() if line.startswith("say()"))
+    parts = f"data={data}\n{say}\n{script[start:middle]}\n{timers}"
+    done = subprocess.run(["sh", "-euc", parts], capture_output=True, text=True, check=True)
+    disk = subprocess.run(["df", "-Pm", "/dev/shm/."], capture_output=True, text=True, check=True)
+    size = disk.stdout.splitlines()[1].split()[1]
+    assert done.stdout.splitlines() == [f"wal_size_mb\t{size}", "timer:multimaster-backup-full@pg9.timer\tthere"]
+
+
 def test_a_repository_host_takes_them() -> None:
     given = values(pgbackrest_take_backups=False)
     found = state(given, bare_host(given))
@@ -184,3 +214,65 @@ def test_what_is_wrong_with_the_host() -> None:
     (problem,) = state(given, keyless)["problems"]
     assert "There is no /etc/multimaster/tls/server.key" in problem
     assert state(given, keyless, check_mode=True)["problems"] == []
+
+
+PASSPHRASE = "old passphrase of this repository"
+
+
+def encrypted(passphrase: str) -> dict[str, t.Any]:
+    return values(pgbackrest_repositories=[{"type": "posix", "cipher_passphrase": passphrase}])
+
+
+def encrypted_host(code: int) -> dict[str, str]:
+    """One that has the old passphrase, and a stanza with this status in its repository."""
+    lines = f"repo1-cipher-pass={PASSPHRASE}\nrepo1-cipher-type=aes-256-cbc\n"
+    info = [{"name": "pg1", "repo": [{"key": 1, "status": {"code": code}}], "status": {"code": code}}]
+    return {
+        **settled_host(encrypted(PASSPHRASE)),
+        "cipher:repo1": hashlib.sha256(lines.encode()).hexdigest(),
+        "info": json.dumps(info),
+    }
+
+
+@pytest.mark.parametrize("code", [0, 2, 99])
+def test_the_only_copy_of_a_passphrase_is_not_written_over(code: int) -> None:
+    host = encrypted_host(code)
+    assert state(encrypted(PASSPHRASE), host)["problems"] == []
+    for given in (encrypted("another passphrase altogether"), values()):
+        (problem,) = state(given, host, check_mode=True)["problems"]
+        assert "pgbackrest_repositories[0] is not that in /etc/pgbackrest/pgbackrest.conf" in problem
+        assert "passphrase of this" not in problem
+        assert "altogether" not in problem
+    # Nothing is known of it.
+    assert state(encrypted("another passphrase altogether"), {**host, "info": ""})["problems"]
+
+
+def test_a_passphrase_that_protects_nothing_can_be_changed() -> None:
+    given = encrypted("another passphrase altogether")
+    assert state(given, encrypted_host(1))["problems"] == []
+    assert state(given, {**encrypted_host(0), "info": "[]"})["problems"] == []
+    moved_away = {name: answer for name, answer in encrypted_host(0).items() if name != "cipher:repo1"}
+    assert state(given, moved_away)["problems"] == []
+
+
+def test_the_checksum_on_the_host_is_that_of_what_would_be_written(tmp_path: Path) -> None:
+    (tmp_path / "pgbackrest.conf").write_text(
+        f"[global]\nrepo1-cipher-pass={PASSPHRASE}\nrepo1-cipher-type=aes-256-cbc\nrepo1-path=/r\n"
+        "repo2-host=repo\nrepo2-host-port=8432\n"
+    )
+    script = (ROLE / "files/host.sh").read_text().replace("/etc/pgbackrest/pgbackrest.conf", str(tmp_path / "pgbackrest.conf"))
+    start, end = script.index("configuration="), script.index("# All stanzas")
+    say = next(line for line in script.splitlines() if line.startswith("say()"))
+    done = subprocess.run(["sh", "-euc", f"{say}\n{script[start:end]}"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["cipher:repo1", encrypted_host(0)["cipher:repo1"]]
+
+
+def test_what_cannot_be_decrypted_is_due_and_no_error() -> None:
+    recorded = (Path(__file__).parent / "recorded/info_wrong_key.bin").read_bytes()
+    script = (ROLE / "files/host.sh").read_text()
+    cleaner = next(re.finditer(r"2>/dev/null \| ([^|]* tr [^)]*)\)", script))[1]
+    line = subprocess.run(["sh", "-c", cleaner], input=recorded, capture_output=True, check=True).stdout
+    assert len(line.decode().splitlines()) == 1
+    given = values(pgbackrest_stanzas=[{**STANZA, "name": "bk"}])
+    for info in (line.decode(), recorded.decode(errors="surrogateescape"), line.decode()[:40], "{}"):
+        assert [each["name"] for each in state(given, {**settled_host(given), "info": info})["stanzas_due"]] == ["bk"]
