@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import socket
 import subprocess
 import time
 import typing as t
@@ -88,7 +89,10 @@ class RestoredCopy:
                 f"replication slots, which no backup holds. Nothing was started."
             )
         if directory.postmaster and directory.postmaster.alive and not self._is_ours():
-            raise MultimasterError(f"Another server runs in {self.path} (process {directory.postmaster.pid}). Stop it first.")
+            raise MultimasterError(
+                f"Another server runs in {self.path} (process {directory.postmaster.pid}), or its copy has another port than "
+                f"{self.port}. Stop it first."
+            )
         return directory
 
     def program(self, name: str, directory: DataDirectory) -> str:
@@ -100,6 +104,7 @@ class RestoredCopy:
         """Start it, and wait until recovery has ended and it takes writes."""
         if directory.postmaster and directory.postmaster.alive:
             return
+        self._require_free_port()
         self._write_files()
         argv = [self.program("postgres", directory), "-D", self.path]
         for name, value in {**self._sizes(directory), **SMALL, **self._settings, **self._own(), **SILENT}.items():
@@ -169,18 +174,37 @@ class RestoredCopy:
             return False
 
     def _is_ours(self) -> bool:
-        with contextlib.suppress(psycopg2.Error), contextlib.closing(self.session("postgres")) as session:
-            cursor = session.cursor()
-            cursor.execute("SELECT current_setting('cluster_name') = %s", [SILENT["cluster_name"]])
-            return bool(cursor.fetchone()[0])
-        return False
+        return self._answers("pg_catalog.current_setting('cluster_name') = %s", [SILENT["cluster_name"]])
 
     def _takes_writes(self) -> bool:
+        return self._answers("NOT pg_catalog.pg_is_in_recovery()", [])
+
+    def _answers(self, condition: str, parameters: t.Sequence[t.Any]) -> bool:
+        """Whether it is this directory's server that answers, and the condition holds there."""
         with contextlib.suppress(psycopg2.Error), contextlib.closing(self.session("postgres")) as session:
             cursor = session.cursor()
-            cursor.execute("SELECT NOT pg_catalog.pg_is_in_recovery()")
-            return bool(cursor.fetchone()[0])
+            cursor.execute(f"SELECT pg_catalog.current_setting('data_directory'), {condition}", parameters)
+            directory, holds = cursor.fetchone()
+            return self.is_directory(directory) and bool(holds)
         return False
+
+    def is_directory(self, directory: str) -> bool:
+        return os.path.realpath(directory) == os.path.realpath(self.path)
+
+    def _require_free_port(self) -> None:
+        """Where another server has the port, this one would end at once, and that one would be examined in its place."""
+        place = os.path.join(self.socket_directory, f".s.PGSQL.{self.port}")
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as connection:
+            try:
+                connection.connect(place)
+            except PermissionError:
+                pass
+            except OSError:  # nobody is there; where the folder is wrong, the server says so itself
+                return
+        raise MultimasterError(
+            f"Another server has port {self.port} ({place}), which the restored server in {self.path} is to get. Choose another "
+            f"port, or stop that server."
+        )
 
     def _end_of_log(self) -> str:
         with open(os.path.join(self.path, LOG), encoding="utf-8", errors="replace") as stream:

@@ -26,7 +26,7 @@ _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND 
 _STATE = """
 SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp()::text,
        pg_catalog.current_setting('archive_mode'), pg_catalog.current_setting('max_logical_replication_workers'),
-       pg_catalog.current_setting('listen_addresses')
+       pg_catalog.current_setting('listen_addresses'), pg_catalog.current_setting('data_directory')
 """
 _SUBSCRIPTIONS = """
 SELECT subname, subenabled, subslotname IS NOT NULL FROM pg_catalog.pg_subscription
@@ -85,7 +85,9 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
 
 def _prove(copy: RestoredCopy, params: dict[str, t.Any]) -> dict[str, t.Any]:
     with contextlib.closing(copy.session("postgres")) as session:
-        lsn, moment, archive_mode, workers, listening = _rows(session, _STATE)[0]
+        lsn, moment, archive_mode, workers, listening, directory = _rows(session, _STATE)[0]
+        if not copy.is_directory(directory):
+            raise MultimasterError(f"The server on port {copy.port} is that of {directory}, not of {copy.path}. Stop it first.")
         if (archive_mode, workers, listening) != ("off", "0", ""):
             raise MultimasterError(f"The server in {copy.path} is not the silent one that this starts. Stop it first.")
         names = [name for (name,) in _rows(session, _DATABASES)]
