@@ -158,7 +158,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if in_place and not params["force_mesh_member"]:
         refuse_mesh_backup(pgbackrest, backup)
     if not in_place:
-        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"])
+        live = links_of_tablespaces(configured) if configured else []
+        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"], live)
     archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
     last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo), warn)
     if params["check_free_space"]:
@@ -301,18 +302,33 @@ def origins_in_manifest(manifest: str) -> int:
     return 0
 
 
-def refuse_shared_tablespaces(pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None) -> None:
-    """A copy beside the live node must not write into the live node's tablespaces."""
-    if mapped_all:
-        return
+def refuse_shared_tablespaces(
+    pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None, live: t.Sequence[str] = ()
+) -> None:
+    """A copy beside the live node must not write into the live node's tablespaces: where they were, nor where they are."""
     told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
-    shared = [f"{each['name']} ({each['destination']})" for each in tablespaces(told) if each["name"] not in mapped]
+    found = tablespaces(told)
+    taken = {os.path.realpath(place) for place in [*(each["destination"] for each in found), *live]}
+    shared = []
+    for each in found:
+        place = mapped.get(each["name"]) or (os.path.join(mapped_all, each["name"]) if mapped_all else each["destination"])
+        if os.path.realpath(place) in taken:
+            shared.append(f"{each['name']} ({place})")
     if shared:
         raise MultimasterError(
             f"Backup {backup.label} has tablespaces outside the data directory, which a copy would share with the node it "
             f"is of: "
             f"{', '.join(shared)}. Give each another directory in tablespace_map, or all in tablespace_map_all."
         )
+
+
+def links_of_tablespaces(path: str) -> list[str]:
+    """Where the tablespaces of a data directory are now."""
+    folder = os.path.join(path, "pg_tblspc")
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError:
+        return []
 
 
 def tablespaces(info: str) -> list[dict[str, t.Any]]:

@@ -473,6 +473,10 @@ def test_tablespaces_are_never_shared_with_the_live_node(backed_up: Host) -> Non
         backed_up.backup("full")
         told = backed_up.restore(fails=True)
         assert "space (/srv/space)" in told["msg"]
+        # Mapped to where it is, by whatever name, it would be shared as well.
+        backed_up.shell("ln -sfn /srv /srv-too")
+        for place in ({"tablespace_map": {"space": "/srv-too/space/"}}, {"tablespace_map_all": "/srv-too"}):
+            assert "would share with the node" in backed_up.restore(fails=True, **place)["msg"]
         before = backed_up.shell("find /srv/space | sort")
         done = backed_up.restore(tablespace_map={"space": f"{COPY}-space"})
         assert done["changed"]

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
-from backups import recorded
+from backups import backup, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -214,3 +215,35 @@ def test_tablespaces_of_a_backup() -> None:
     assert _pgbackrest_restore.tablespaces(json.dumps(info)) == []
     info[0]["backup"][0]["tablespace"] = [{"name": "s", "destination": "/s", "oid": 1}]
     assert [each["name"] for each in _pgbackrest_restore.tablespaces(json.dumps(info))] == ["s"]
+
+
+def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
+    """By whatever way its directory is stated."""
+    old, now, pg = tmp_path / "old", tmp_path / "now", tmp_path / "pg"
+    for folder in (old, now, pg / "pg_tblspc"):
+        folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(old)
+    (pg / "pg_tblspc" / "16400").symlink_to(now)
+    told = json.loads(recorded("info_three_backups.json"))
+    told[0]["backup"] = [{**told[0]["backup"][0], "tablespace": [{"name": "old", "oid": 16400, "destination": str(old)}]}]
+    pgbackrest, _run = command((0, json.dumps(told), ""))
+
+    def shared(mapped: dict[str, str], mapped_all: str | None = None) -> bool:
+        live = _pgbackrest_restore.links_of_tablespaces(str(pg))
+        try:
+            _pgbackrest_restore.refuse_shared_tablespaces(pgbackrest, backup(), mapped, mapped_all, live)
+        except MultimasterError:
+            return True
+        return False
+
+    assert shared({})
+    assert shared({"another": "/elsewhere"})
+    assert shared({"old": f"{old}/"})
+    assert shared({"old": str(tmp_path / "link")})
+    assert shared({}, str(tmp_path))
+    # where the live node's is since the backup
+    assert shared({"old": str(now)})
+    assert not shared({"old": str(tmp_path / "new")})
+    assert not shared({}, str(tmp_path / "copy_tablespaces"))
+    assert not shared({"old": str(tmp_path / "new")}, str(tmp_path))
+    assert _pgbackrest_restore.links_of_tablespaces(str(tmp_path / "none")) == []
