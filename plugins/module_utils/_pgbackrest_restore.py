@@ -151,8 +151,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     repos = _readable(pgbackrest, stanza, params["repo"])
     refuse_foreign(before, stanza, params["delta"])
     refuse_unwritable(before)
-    if in_place and not params["force_mesh_member"] and before.mesh_evidence:
-        raise MultimasterError(f"{path} is a mesh member: it has {' and '.join(before.mesh_evidence)}. {MESH_REASON}")
+    if not params["force_mesh_member"]:
+        refuse_mesh_member(before, in_place)
 
     backup = choose_backup(stanza, repos, target, params["set"])
     if in_place and not params["force_mesh_member"]:
@@ -281,6 +281,13 @@ def refuse_unwritable(directory: DataDirectory) -> None:
             f"with the server's "
             "user as its owner."
         )
+
+
+def refuse_mesh_member(directory: DataDirectory, in_place: bool) -> None:
+    """A node that was made from another one's files has the same system identifier, wherever its directory is."""
+    evidence = directory.mesh_evidence if in_place else directory.member_evidence
+    if evidence:
+        raise MultimasterError(f"{directory.path} is a mesh member: it has {' and '.join(evidence)}. {MESH_REASON}")
 
 
 def refuse_mesh_backup(pgbackrest: PgBackRest, backup: Backup) -> None:

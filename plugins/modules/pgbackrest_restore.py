@@ -143,7 +143,7 @@ options:
     default: true
   force_mesh_member:
     description:
-      - Restore in place although the node replicates with others.
+      - Restore in place although the node replicates with others, or over the directory of another node that does.
       - Found out from the directory's replication slots and subscription positions, and from the backup's. On a spare host
         whose
         configuration has the live node's path, this says that it is no member.

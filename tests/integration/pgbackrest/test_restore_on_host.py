@@ -423,6 +423,15 @@ def test_a_mesh_member_in_place(backed_up: Host) -> None:
         assert "slot_1_to_2" in told["msg"]
         assert "1 subscription position(s)" in told["msg"]
         assert "loses rows silently" in told["msg"]
+        # A node that was made from this one's files is no less a member for having another directory.
+        backed_up.shell(f"cp -a {DATA} {COPY}")
+        told = backed_up.restore(delta=True, fails=True)
+        assert f"{COPY} is a mesh member" in told["msg"]
+        assert backed_up.shell(f"ls {COPY}/pg_replslot").split() == ["slot_1_to_2"]
+        assert backed_up.restore(delta=True, force_mesh_member=True)["changed"]
+        # A copy of it has subscription positions and stays replaceable.
+        assert backed_up.restore(delta=True)["changed"]
+        backed_up.shell(f"rm -rf {COPY}")
         # The directory is lost: the backup tells.
         backed_up.run("mv", DATA, f"{DATA}.away")
         told = backed_up.restore(pg_path=DATA, fails=True)
