@@ -36,6 +36,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     require_unprivileged,
     shown,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_errors import damage_in
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
     NO_BACKUP,
     OK,
@@ -427,7 +428,8 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     A damaged segment can decompress to something else without an error, and PostgreSQL takes it for the end of WAL. Where
     it would open then, or has no use for the files without that segment, they are left as half restored ones, so that no
     server starts in them. Where the target may be before the damage, a warning is enough: a server that does not reach a
-    time, a transaction or a restore point stops by itself.
+    time, a transaction or a restore point stops by itself. The same where a segment cannot be fetched for the moment, which
+    says nothing about it.
 
     Returns how many are sound, and the damaged one that follows them.
     """
@@ -438,8 +440,18 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     with tempfile.TemporaryDirectory(prefix=".verify-", dir=os.path.join(restore.path, "pg_wal")) as directory:
         copy = os.path.join(directory, "segment")
         for number, segment in enumerate(segments):
-            problem = _segment_problem(pgbackrest, restore, restore.archive, segment, copy)
-            if problem and not restore.damage_is_silent and segment.number > consistent.number:
+            tells = not restore.damage_is_silent and segment.number > consistent.number
+            try:
+                problem = _segment_problem(pgbackrest, restore.archive, segment, copy, restore.path)
+            except MultimasterError as failure:
+                if not tells:
+                    _hold_control(restore)
+                raise MultimasterError(
+                    f"{failure} The files in {restore.path} are restored, and WAL segment {restore.archive.name(segment)} could "
+                    f"not be fetched to compare it with its checksum, which says nothing about it. Run this again with delta.",
+                    **failure.details,
+                ) from None
+            if problem and tells:
                 pgbackrest.warn(
                     f"WAL segment {restore.archive.name(segment)} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery "
                     f"ends before it. Where the target is later, the restored server stops with the message that it was not "
@@ -447,7 +459,7 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                 )
                 return number, restore.archive.name(segment)
             if problem:
-                os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
+                _hold_control(restore)
                 name = restore.archive.name(segment)
                 raise MultimasterError(
                     f"WAL segment {name} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery would end there "
@@ -460,16 +472,24 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     return len(segments), None
 
 
-def _segment_problem(pgbackrest: PgBackRest, restore: Restore, archive: Archive, segment: Segment, copy: str) -> str | None:
+def _hold_control(restore: Restore) -> None:
+    """Make the directory a half restored one, in which no server starts."""
+    os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
+
+
+def _segment_problem(pgbackrest: PgBackRest, archive: Archive, segment: Segment, copy: str, path: str) -> str | None:
+    """What is wrong with the segment, or None. Raises where it cannot be fetched for another reason than its contents."""
     expected = archive.checksums.get(segment)
-    argv = pgbackrest.argv(
-        "archive-get", archive.name(segment), copy, f"--pg1-path={restore.path}", "--no-archive-async", log="error"
-    )
+    argv = pgbackrest.argv("archive-get", archive.name(segment), copy, f"--pg1-path={path}", "--no-archive-async", log="error")
     code, out, err = pgbackrest.answer(argv)
     if code == 1:
         return "is missing"
     if code:
-        return f"cannot be read ({pgbackrest.failure(argv, code, out, err).details['pgbackrest_error'].splitlines()[0]})"
+        failure = pgbackrest.failure(argv, code, out, err)
+        damage = damage_in(failure.details["pgbackrest_code"], failure.details["pgbackrest_error"])
+        if damage is None:
+            raise failure
+        return f"cannot be read ({damage})"
     with open(copy, "rb") as stream:
         actual = hashlib.sha1(stream.read(), usedforsecurity=False).hexdigest()
     return "is damaged" if expected is not None and actual != expected else None

@@ -335,6 +335,13 @@ def test_a_flipped_byte_in_a_segment(backed_up: Host) -> None:
         f"{BINARIES}/pg_ctl", "-D", COPY, "-w", "-t", "5", "-o", f"-c port={COPY_PORT}", "start", user="postgres", check=False
     )
     assert started.returncode != 0
+    # One that cannot be read at all may be sound.
+    backed_up.run("chmod", "0", backed_up.archived(segment))
+    told = backed_up.restore(delta=True, fails=True)
+    assert "Run this again with delta" in told["msg"]
+    assert "damaged_wal" not in told
+    assert "only half restored" in backed_up.module("pgbackrest_prove", {"pg_path": COPY}, fails=True)["msg"]
+    backed_up.run("chmod", "640", backed_up.archived(segment))
     assert rows_after(backed_up, delta=True, type="lsn", target=before) == [1, 2, 3]
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import DataDirectory
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
     PgBackRest,
@@ -28,6 +29,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     parse_into,
     read_configuration,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import Target
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment
 
 SECRET = "s3cret word"
 
@@ -247,3 +250,39 @@ def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
     assert not shared({}, str(tmp_path / "copy_tablespaces"))
     assert not shared({"old": str(tmp_path / "new")}, str(tmp_path))
     assert _pgbackrest_restore.links_of_tablespaces(str(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((49, "", "ERROR: [049]: unable to connect to 'backup:8432': [111] Connection refused"), "cannot be reached"),
+        ((-9, "", ""), "was ended by signal 9"),
+    ],
+)
+def test_a_segment_that_cannot_be_fetched_is_not_called_damaged(tmp_path: Path, answer: tuple[int, str, str], says: str) -> None:
+    for folder in ("global", "pg_wal"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "global/pg_control").touch()
+    last = Segment(1, 3)
+    archive = Archive("16-1", segments={1: {2: 0, 3: 0}}, checksums={Segment(1, number): "0" * 40 for number in (2, 3)})
+    pgbackrest, _run = command(answer)
+    restore = _pgbackrest_restore.Restore(
+        target=Target("latest"),
+        backup=backup(),
+        path=str(tmp_path),
+        in_place=False,
+        argv=[],
+        recovery={},
+        archive=archive,
+        last_segment=last,
+        damage_is_silent=True,
+        before=DataDirectory(str(tmp_path)),
+    )
+    with pytest.raises(MultimasterError) as failure:
+        _pgbackrest_restore.verify_wal(pgbackrest, restore)
+    assert says in str(failure.value)
+    assert "Run this again with delta" in str(failure.value)
+    assert "earlier target" not in str(failure.value)
+    assert "damaged_wal" not in failure.value.details
+    # What is not verified does not start.
+    assert not (tmp_path / "global/pg_control").exists()
