@@ -50,7 +50,7 @@ options:
     default: latest
   target:
     description:
-      - For V(time) a time with its zone, for example V(2026-11-24 04:05:06.789+00).
+      - For V(time) a time with its zone, for example V(2026-11-24T04:05:06.789+00). A space in place of the T is as good.
       - For V(xid) the 32-bit transaction id, for V(lsn) an LSN, for V(name) the name of a restore point.
     type: str
   set:
@@ -162,7 +162,7 @@ EXAMPLES = r"""
     stanza: pg1
     pg_path: /var/lib/postgresql/16/copy
     type: time
-    target: "2026-11-24 04:05:00+00"
+    target: "2026-11-24T04:05:00+00"
   become: true
   become_user: postgres
 
