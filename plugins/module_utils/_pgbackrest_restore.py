@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,7 +18,7 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import is_restored_copy, stop_server
+from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import is_kept, is_restored_copy, stop_server
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     CONTROL_FILE,
     HELD_CONTROL_FILE,
@@ -29,6 +28,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._data_direc
     read_data_directory,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._directory_lock import Alone
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
     PgBackRest,
@@ -95,12 +95,15 @@ class Restore:
 def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("A restore")
-    restore = plan_restore(pgbackrest, params, warn)
     checked, damaged = 0, None
-    if not check_mode:
-        if params["stop_copy"] and is_restored_copy(restore.before):
-            stop_server(restore.before)
-        with _Alone(restore.path) as alone:
+    # What is there is looked at and stopped only by the task that holds it.
+    with Alone(restored_path(pgbackrest, params)) as alone:
+        alone.take()
+        restore = plan_restore(pgbackrest, params, warn)
+        if not check_mode:
+            alone.take(make=True)
+            if params["stop_copy"] and is_restored_copy(restore.before):
+                stop_server(restore.before)
             pgbackrest.execute(restore.argv, keep_open=[alone.descriptor])
             if params["verify_archive"]:
                 checked, damaged = verify_wal(pgbackrest, restore)
@@ -126,15 +129,19 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
     }
 
 
-def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Callable[[str], None]) -> Restore:
-    """All the guards, then the command. Touches nothing."""
-    configured = pgbackrest.pg_path
-    path = params["pg_path"] or configured
+def restored_path(pgbackrest: PgBackRest, params: dict[str, t.Any]) -> str:
+    path = params["pg_path"] or pgbackrest.pg_path
     if not path:
         raise MultimasterError(
             f"Where to restore stanza {params['stanza']} is not known: state pg_path, or pg1-path in pgBackRest's configuration."
         )
-    path = os.path.abspath(path)
+    return os.path.abspath(path)
+
+
+def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Callable[[str], None]) -> Restore:
+    """All the guards, then the command. Touches nothing."""
+    configured = pgbackrest.pg_path
+    path = restored_path(pgbackrest, params)
     in_place = configured is not None and os.path.realpath(path) == os.path.realpath(configured)
     target = parse_target(params["type"], params["target"], params["set"], time.time())
     if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
@@ -145,6 +152,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     before = read_data_directory(path)
     if in_place or not params["stop_copy"] or not is_restored_copy(before):
         refuse_running(before)
+    elif not params["replace_kept"]:
+        refuse_kept(before)
     if params["delta"] and params["delta_by"] == "time":
         refuse_delta_by_time(before, in_place)
     refuse_restoring(path, configured)
@@ -211,6 +220,17 @@ def refuse_running(directory: DataDirectory) -> None:
         "that none runs there (in another container, perhaps), then remove that file.",
         pid=server.pid,
     )
+
+
+def refuse_kept(directory: DataDirectory) -> None:
+    server = directory.postmaster
+    if server and server.alive and is_kept(directory):
+        raise MultimasterError(
+            f"The restored copy in {directory.path} was left running to be looked into (process {server.pid}). Where it may be "
+            f"stopped and replaced, say so with replace_kept (-e restore_replace_kept=true for the playbook restore); or restore "
+            f"into another directory.",
+            pid=server.pid,
+        )
 
 
 def refuse_settings_of_options(recovery_options: dict[str, t.Any]) -> None:
@@ -493,28 +513,6 @@ def _segment_problem(pgbackrest: PgBackRest, archive: Archive, segment: Segment,
     with open(copy, "rb") as stream:
         actual = hashlib.sha1(stream.read(), usedforsecurity=False).hexdigest()
     return "is damaged" if expected is not None and actual != expected else None
-
-
-class _Alone:
-    """Holds the target directory, so that two tasks never restore into it at once. pgBackRest inherits the lock, so it
-    lasts as long as the restore does even where the task is killed."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.descriptor = -1
-
-    def __enter__(self) -> _Alone:
-        os.makedirs(self._path, mode=0o700, exist_ok=True)
-        self.descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self.descriptor)
-            raise MultimasterError(_restore_runs(self._path, "another task")) from None
-        return self
-
-    def __exit__(self, *reason: t.Any) -> None:
-        os.close(self.descriptor)
 
 
 def _restore_runs(path: str, who: str) -> str:

@@ -17,7 +17,7 @@ import time
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import psycopg2
-from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import MARK, stop_server
+from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import KEPT, MARK, stop_server
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     AUTO_CONFIGURATION,
     DataDirectory,
@@ -124,6 +124,16 @@ class RestoredCopy:
                     f"timeout, or look at what it waits for: {self._end_of_log()}"
                 )
             time.sleep(POLL_SECONDS)
+
+    def keep(self, kept: bool) -> None:
+        """Note for the next restore whether this server is left running on purpose."""
+        note = os.path.join(self.path, KEPT)
+        if kept:
+            with open(note, "w", encoding="utf-8"):
+                pass
+        else:
+            with contextlib.suppress(FileNotFoundError):
+                os.remove(note)
 
     def stop(self) -> None:
         stop_server(read_data_directory(self.path))

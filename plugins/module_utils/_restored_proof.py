@@ -12,6 +12,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._directory_lock import Alone
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restored_copy import RestoredCopy
 
@@ -61,19 +62,23 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
         params["bin_path"],
         {name: str(value) for name, value in params["settings"].items()},
     )
-    directory = copy.require_restored()
-    if check_mode:
-        return {"changed": True, "databases": [], "problems": [], "recovered_to": None, "subscriptions": []}
-    copy.start(directory, params["timeout"])
-    try:
-        result = _prove(copy, params)
-    except psycopg2.Error as error:
-        raise MultimasterError(
-            f"The restored server in {copy.path} started but could not be examined: {' '.join(str(error).split())}"
-        ) from None
-    finally:
-        if not params["keep_running"]:
-            copy.stop()
+    # A restore would stop the server and replace its files in the middle of it.
+    with Alone(copy.path) as alone:
+        alone.take()
+        directory = copy.require_restored()
+        if check_mode:
+            return {"changed": True, "databases": [], "problems": [], "recovered_to": None, "subscriptions": []}
+        copy.start(directory, params["timeout"])
+        copy.keep(params["keep_running"])
+        try:
+            result = _prove(copy, params)
+        except psycopg2.Error as error:
+            raise MultimasterError(
+                f"The restored server in {copy.path} started but could not be examined: {' '.join(str(error).split())}"
+            ) from None
+        finally:
+            if not params["keep_running"]:
+                copy.stop()
     if result["problems"]:
         found = " ".join(result["problems"][:PROBLEMS_SHOWN])
         raise MultimasterError(

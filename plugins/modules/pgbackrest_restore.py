@@ -97,6 +97,12 @@ options:
         are passed. A C(postmaster.pid) that a crash left there goes.
       - Only a process that works in that directory is stopped, whatever its C(postmaster.pid) says, and never a server that was
         started otherwise.
+      - One that was left running on purpose needs O(replace_kept) as well.
+    type: bool
+    default: false
+  replace_kept:
+    description: With O(stop_copy), stop and replace also a copy that M(multimaster.postgresql.pgbackrest_prove) was told to
+      leave running (its option C(keep_running)) and that runs still. Somebody may be copying rows out of it.
     type: bool
     default: false
   check_free_space:
@@ -257,6 +263,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "delta": {"type": "bool", "default": False},
     "delta_by": {"type": "str", "choices": ["checksum", "time"], "default": "checksum"},
     "stop_copy": {"type": "bool", "default": False},
+    "replace_kept": {"type": "bool", "default": False},
     "check_free_space": {"type": "bool", "default": True},
     "archive": {"type": "bool", "default": False},
     "subscriptions": {"type": "bool", "default": False},

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 import typing as t
 from dataclasses import dataclass, field
 
 import pytest
 from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, Host
+from servers import wait_until
 
 
 @dataclass
@@ -229,9 +231,12 @@ def test_the_server_that_a_proof_left_is_stopped_and_no_other(backed_up: Host) -
     backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
     # Nothing is stopped for a restore that is refused, or only asked about.
     backed_up.restore(**{**again, "type": "name", "target": ""}, fails=True)
-    backed_up.restore(**again, check=True)
+    backed_up.restore(**again, replace_kept=True, check=True)
+    # It was left for somebody to look into.
+    kept = backed_up.restore(**again, fails=True)
+    assert "restore_replace_kept=true" in kept["msg"]
     assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
-    backed_up.restore(**again)
+    backed_up.restore(**again, replace_kept=True)
     backed_up.run("test", "!", "-e", f"{COPY}/postmaster.pid")
     # After a crash of the host the number in the copy's file is the live server's.
     backed_up.module("pgbackrest_prove", {"pg_path": COPY, "amcheck": False})
@@ -273,7 +278,7 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     other = backed_up.background("flock", "--exclusive", COPY, "sleep", "120")
     time.sleep(0.3)
     told = backed_up.restore(fails=True)
-    assert "Another restore into" in told["msg"]
+    assert "Another task restores into" in told["msg"]
     assert backed_up.shell(f"ls -A {COPY}") == ""
     other.kill()
     other.wait()
@@ -293,6 +298,41 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     other.kill()
     other.wait()
     assert backed_up.restore()["changed"]
+
+
+def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
+    backed_up.restore(type="immediate")
+    backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
+    other = backed_up.background("flock", "--exclusive", COPY, "sleep", "600")
+    wait_until(lambda: backed_up.run("flock", "--nonblock", COPY, "true", check=False).returncode == 1, 60, "the lock")
+    told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
+    assert f"Another task restores into {COPY} or proves" in told["msg"]
+    # Its server was not stopped.
+    assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
+    assert "Another task" in backed_up.module("pgbackrest_prove", {"pg_path": COPY}, fails=True)["msg"]
+    other.kill()
+    other.wait()
+    # A proof that is waiting for a table holds the directory.
+    backed_up.sql("CREATE TABLE held AS SELECT 1", COPY_PORT)
+    holder = backed_up.background("psql", "-Xqp", str(COPY_PORT), "-c", "BEGIN; LOCK TABLE held; SELECT pg_sleep(600)")
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND "
+    wait_until(lambda: backed_up.sql(f"{locks} granted", COPY_PORT) == "1", 60, "the lock on a table")
+    arguments = json.dumps({"pg_path": COPY, "keep_running": False, "amcheck": False})
+    proof = backed_up.background(
+        "bash",
+        "-c",
+        f"export {' '.join(f'{name}={value}' for name, value in Host.MODULE_ENVIRONMENT.items())}; "
+        f"printf %s '{arguments}' | {' '.join(backed_up.module_command('pgbackrest_prove'))}",
+    )
+    wait_until(lambda: backed_up.sql(f"{locks} NOT granted", COPY_PORT) == "1", 60, "a proof that waits")
+    told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
+    assert "Another task" in told["msg"]
+    assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
+    holder.kill()
+    backed_up.sql(locks.replace("count(*)", "pg_terminate_backend(pid)") + "granted", COPY_PORT)
+    assert '"public.held": 1' in proof.wait()
+    # It stopped the server, which nobody keeps any more.
+    assert backed_up.restore(type="immediate", delta=True, stop_copy=True)["changed"]
 
 
 @pytest.mark.fault
