@@ -25,6 +25,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._data_direc
     RESTORE_MANIFEST,
     DataDirectory,
     origins_in_file_of,
+    programs_folder,
     read_data_directory,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
@@ -181,6 +182,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         warn(f"Backup {backup.label} has pages with wrong checksums: the node's data was damaged when it was taken.")
 
     database = stanza.database(backup)
+    if params["require_programs"] and database:
+        refuse_without_programs(backup, database.version)
     recovery = recovery_settings(pgbackrest, path, in_place, target, database.version if database else "", params)
     restore = Restore(
         target=target,
@@ -301,6 +304,16 @@ def refuse_unwritable(directory: DataDirectory) -> None:
             f"{place} may not be written by this user, so {directory.path} cannot be restored. Make the directory first, "
             f"with the server's "
             "user as its owner."
+        )
+
+
+def refuse_without_programs(backup: Backup, version: str) -> None:
+    server = os.path.join(programs_folder(version), "postgres")
+    if not os.path.exists(server):
+        raise MultimasterError(
+            f"Backup {backup.label} is of PostgreSQL {version}, and this host has no {server} to start it with. Install that "
+            f"version's programs (Debian's package postgresql-{version}), or restore on another host. Nothing was changed.",
+            version=version,
         )
 
 

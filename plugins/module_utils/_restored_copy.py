@@ -21,6 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     AUTO_CONFIGURATION,
     DataDirectory,
+    programs_folder,
     read_data_directory,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
@@ -95,7 +96,7 @@ class RestoredCopy:
         return directory
 
     def program(self, name: str, directory: DataDirectory) -> str:
-        return os.path.join(self._programs or f"/usr/lib/postgresql/{directory.version}/bin", name)
+        return os.path.join(self._programs or programs_folder(directory.version), name)
 
     # --- running -----------------------------------------------------------------------------------------------------
 

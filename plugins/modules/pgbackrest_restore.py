@@ -105,6 +105,11 @@ options:
       leave running (its option C(keep_running)) and that runs still. Somebody may be copying rows out of it.
     type: bool
     default: false
+  require_programs:
+    description: Refuse where this host has no programs of the backup's PostgreSQL version in Debian's place for them, so that the
+      restored directory could not be started here.
+    type: bool
+    default: false
   check_free_space:
     description:
       - Refuse where the disk of the directory has less free than the restore needs - the size of the backup, less what is in
@@ -264,6 +269,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "delta_by": {"type": "str", "choices": ["checksum", "time"], "default": "checksum"},
     "stop_copy": {"type": "bool", "default": False},
     "replace_kept": {"type": "bool", "default": False},
+    "require_programs": {"type": "bool", "default": False},
     "check_free_space": {"type": "bool", "default": True},
     "archive": {"type": "bool", "default": False},
     "subscriptions": {"type": "bool", "default": False},

@@ -11,7 +11,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 import pytest
-from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, Host
+from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, VERSION, Host
 from servers import wait_until
 
 
@@ -255,6 +255,15 @@ def test_a_disk_that_is_too_small(backed_up: Host) -> None:
     assert told["needed_bytes"] > told["free_bytes"]
     assert backed_up.shell("ls -A /mnt/small") == ""
     assert backed_up.restore(pg_path=path, check_free_space=False, check=True)["changed"]
+
+
+def test_a_host_without_the_backup_s_postgresql(backed_up: Host) -> None:
+    with backed_up.file_kept(f"{BINARIES}/postgres"):
+        backed_up.run("rm", f"{BINARIES}/postgres")
+        told = backed_up.restore(require_programs=True, fails=True)
+        assert f"is of PostgreSQL {VERSION}, and this host has no {BINARIES}/postgres" in told["msg"]
+        assert backed_up.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+    assert backed_up.restore(require_programs=True)["changed"]
 
 
 def test_archive_mode_has_an_option(backed_up: Host) -> None:
