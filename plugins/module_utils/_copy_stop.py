@@ -17,6 +17,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._errors imp
 
 # Written by the start of a restored copy, and by nothing else.
 MARK = "restored_copy.conf"
+# Written where its server was left running on purpose.
+KEPT = "restored_copy.kept"
 PID_FILE = "postmaster.pid"
 POLL_SECONDS = 0.1
 STOP_SECONDS = 600
@@ -37,6 +39,10 @@ def processes_in(path: str) -> set[int]:
 
 def is_restored_copy(directory: DataDirectory) -> bool:
     return directory.exists and os.path.exists(os.path.join(directory.path, MARK))
+
+
+def is_kept(directory: DataDirectory) -> bool:
+    return os.path.exists(os.path.join(directory.path, KEPT))
 
 
 def stop_server(directory: DataDirectory, seconds: float = STOP_SECONDS) -> None:

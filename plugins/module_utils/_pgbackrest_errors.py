@@ -63,6 +63,10 @@ _LOG_LINE = re.compile(
     r"^(?:\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+ )?(?:P\d+ +)?(ERROR|WARN|INFO|DETAIL|DEBUG|TRACE|ASSERT): (?:\[(\d+)\]: )?(.*)$"
 )
 _CLASS = re.compile(r"^\[?([A-Z][A-Za-z]+Error)\]?:? ")
+_CLASS_AND_TEXT = re.compile(r"\[([A-Z][A-Za-z]+Error)\] (.*)")
+_TLS = r"cert|TLS|tls|key file|authority|'[^']+:\d+'"
+# What a file's contents raise when they are decrypted and decompressed.
+_CONTENT_ERRORS = ("ChecksumError", "CryptoError", "FormatError")
 _INFO_FILE = re.compile(r"unable to load info file '([^']+)'")
 
 
@@ -125,6 +129,17 @@ def error_of_class(text: str) -> tuple[int, str]:
     if not match:
         return CODES["CommandError"], text
     return CODES.get(match.group(1), CODES["CommandError"]), text[match.end() :]
+
+
+def damage_in(code: int, text: str) -> str | None:
+    """What is wrong with the contents of a file that an archive-get fetched; None where it failed for another reason, which
+    says nothing about the file. The error of each repository that has it is in the text by its class."""
+    names = [name for name, number in CODES.items() if number == code]
+    told = _CLASS_AND_TEXT.findall(text) or [(name, (text.splitlines() or ["no message"])[0]) for name in names]
+    for name, line in told:
+        if name not in _CONTENT_ERRORS or _INFO_FILE.search(line) or (name == "CryptoError" and re.search(_TLS, line)):
+            return None
+    return told[0][1] if told else None
 
 
 def explain(failure: Failure) -> str:
@@ -387,8 +402,10 @@ _WRITES = (CODES["FileWriteError"], CODES["FileSyncError"], CODES["PathCreateErr
 _RULES: list[tuple[tuple[int, ...], str, Sentence]] = [
     (_WRITES, r"", _full),
     ((CODES["RepoInvalidError"],), r"unable to find a valid repository:\n\s*(repo\d+: .*)", _no_repository),
+    # Of a segment: its path and then the error.
+    ((CODES["FileReadError"],), r"unable to get \S+\s+repo\d+: \S+ (\[[A-Z][A-Za-z]+Error\] .*)", _no_repository),
     ((CODES["CryptoError"],), r"cipher header invalid", _not_encrypted),
-    ((CODES["CryptoError"],), r"cert|TLS|tls|key file|authority|'[^']+:\d+'", _tls),
+    ((CODES["CryptoError"],), _TLS, _tls),
     (
         (CODES["CryptoError"], CODES["FormatError"], CODES["ChecksumError"]),
         r"^(?!.*(unable to load info file|error restoring '))",

@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,16 +18,18 @@ import time
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import is_restored_copy, stop_server
+from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import is_kept, is_restored_copy, stop_server
 from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
     CONTROL_FILE,
     HELD_CONTROL_FILE,
     RESTORE_MANIFEST,
     DataDirectory,
     origins_in_file_of,
+    programs_folder,
     read_data_directory,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._directory_lock import Alone
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
     PgBackRest,
@@ -36,6 +37,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     require_unprivileged,
     shown,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_errors import damage_in
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
     NO_BACKUP,
     OK,
@@ -94,12 +96,15 @@ class Restore:
 def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("A restore")
-    restore = plan_restore(pgbackrest, params, warn)
     checked, damaged = 0, None
-    if not check_mode:
-        if params["stop_copy"] and is_restored_copy(restore.before):
-            stop_server(restore.before)
-        with _Alone(restore.path) as alone:
+    # What is there is looked at and stopped only by the task that holds it.
+    with Alone(restored_path(pgbackrest, params)) as alone:
+        alone.take()
+        restore = plan_restore(pgbackrest, params, warn)
+        if not check_mode:
+            alone.take(make=True)
+            if params["stop_copy"] and is_restored_copy(restore.before):
+                stop_server(restore.before)
             pgbackrest.execute(restore.argv, keep_open=[alone.descriptor])
             if params["verify_archive"]:
                 checked, damaged = verify_wal(pgbackrest, restore)
@@ -125,15 +130,19 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
     }
 
 
-def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Callable[[str], None]) -> Restore:
-    """All the guards, then the command. Touches nothing."""
-    configured = pgbackrest.pg_path
-    path = params["pg_path"] or configured
+def restored_path(pgbackrest: PgBackRest, params: dict[str, t.Any]) -> str:
+    path = params["pg_path"] or pgbackrest.pg_path
     if not path:
         raise MultimasterError(
             f"Where to restore stanza {params['stanza']} is not known: state pg_path, or pg1-path in pgBackRest's configuration."
         )
-    path = os.path.abspath(path)
+    return os.path.abspath(path)
+
+
+def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Callable[[str], None]) -> Restore:
+    """All the guards, then the command. Touches nothing."""
+    configured = pgbackrest.pg_path
+    path = restored_path(pgbackrest, params)
     in_place = configured is not None and os.path.realpath(path) == os.path.realpath(configured)
     target = parse_target(params["type"], params["target"], params["set"], time.time())
     if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
@@ -144,6 +153,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     before = read_data_directory(path)
     if in_place or not params["stop_copy"] or not is_restored_copy(before):
         refuse_running(before)
+    elif not params["replace_kept"]:
+        refuse_kept(before)
     if params["delta"] and params["delta_by"] == "time":
         refuse_delta_by_time(before, in_place)
     refuse_restoring(path, configured)
@@ -151,14 +162,15 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     repos = _readable(pgbackrest, stanza, params["repo"])
     refuse_foreign(before, stanza, params["delta"])
     refuse_unwritable(before)
-    if in_place and not params["force_mesh_member"] and before.mesh_evidence:
-        raise MultimasterError(f"{path} is a mesh member: it has {' and '.join(before.mesh_evidence)}. {MESH_REASON}")
+    if not params["force_mesh_member"]:
+        refuse_mesh_member(before, in_place)
 
     backup = choose_backup(stanza, repos, target, params["set"])
     if in_place and not params["force_mesh_member"]:
         refuse_mesh_backup(pgbackrest, backup)
     if not in_place:
-        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"])
+        live = links_of_tablespaces(configured) if configured else []
+        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"], live)
     archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
     last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo), warn)
     if params["check_free_space"]:
@@ -170,6 +182,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         warn(f"Backup {backup.label} has pages with wrong checksums: the node's data was damaged when it was taken.")
 
     database = stanza.database(backup)
+    if params["require_programs"] and database:
+        refuse_without_programs(backup, database.version)
     recovery = recovery_settings(pgbackrest, path, in_place, target, database.version if database else "", params)
     restore = Restore(
         target=target,
@@ -209,6 +223,17 @@ def refuse_running(directory: DataDirectory) -> None:
         "that none runs there (in another container, perhaps), then remove that file.",
         pid=server.pid,
     )
+
+
+def refuse_kept(directory: DataDirectory) -> None:
+    server = directory.postmaster
+    if server and server.alive and is_kept(directory):
+        raise MultimasterError(
+            f"The restored copy in {directory.path} was left running to be looked into (process {server.pid}). Where it may be "
+            f"stopped and replaced, say so with replace_kept (-e restore_replace_kept=true for the playbook restore); or restore "
+            f"into another directory.",
+            pid=server.pid,
+        )
 
 
 def refuse_settings_of_options(recovery_options: dict[str, t.Any]) -> None:
@@ -282,6 +307,23 @@ def refuse_unwritable(directory: DataDirectory) -> None:
         )
 
 
+def refuse_without_programs(backup: Backup, version: str) -> None:
+    server = os.path.join(programs_folder(version), "postgres")
+    if not os.path.exists(server):
+        raise MultimasterError(
+            f"Backup {backup.label} is of PostgreSQL {version}, and this host has no {server} to start it with. Install that "
+            f"version's programs (Debian's package postgresql-{version}), or restore on another host. Nothing was changed.",
+            version=version,
+        )
+
+
+def refuse_mesh_member(directory: DataDirectory, in_place: bool) -> None:
+    """A node that was made from another one's files has the same system identifier, wherever its directory is."""
+    evidence = directory.mesh_evidence if in_place else directory.member_evidence
+    if evidence:
+        raise MultimasterError(f"{directory.path} is a mesh member: it has {' and '.join(evidence)}. {MESH_REASON}")
+
+
 def refuse_mesh_backup(pgbackrest: PgBackRest, backup: Backup) -> None:
     """The backup itself tells whether its node subscribed to others, also where the node's directory is lost."""
     manifest = pgbackrest.content(f"backup/{pgbackrest.stanza}/{backup.label}/backup.manifest", backup.repo)
@@ -301,18 +343,33 @@ def origins_in_manifest(manifest: str) -> int:
     return 0
 
 
-def refuse_shared_tablespaces(pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None) -> None:
-    """A copy beside the live node must not write into the live node's tablespaces."""
-    if mapped_all:
-        return
+def refuse_shared_tablespaces(
+    pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None, live: t.Sequence[str] = ()
+) -> None:
+    """A copy beside the live node must not write into the live node's tablespaces: where they were, nor where they are."""
     told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
-    shared = [f"{each['name']} ({each['destination']})" for each in tablespaces(told) if each["name"] not in mapped]
+    found = tablespaces(told)
+    taken = {os.path.realpath(place) for place in [*(each["destination"] for each in found), *live]}
+    shared = []
+    for each in found:
+        place = mapped.get(each["name"]) or (os.path.join(mapped_all, each["name"]) if mapped_all else each["destination"])
+        if os.path.realpath(place) in taken:
+            shared.append(f"{each['name']} ({place})")
     if shared:
         raise MultimasterError(
             f"Backup {backup.label} has tablespaces outside the data directory, which a copy would share with the node it "
             f"is of: "
             f"{', '.join(shared)}. Give each another directory in tablespace_map, or all in tablespace_map_all."
         )
+
+
+def links_of_tablespaces(path: str) -> list[str]:
+    """Where the tablespaces of a data directory are now."""
+    folder = os.path.join(path, "pg_tblspc")
+    try:
+        return [os.path.join(folder, name) for name in os.listdir(folder)]
+    except OSError:
+        return []
 
 
 def tablespaces(info: str) -> list[dict[str, t.Any]]:
@@ -404,7 +461,8 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     A damaged segment can decompress to something else without an error, and PostgreSQL takes it for the end of WAL. Where
     it would open then, or has no use for the files without that segment, they are left as half restored ones, so that no
     server starts in them. Where the target may be before the damage, a warning is enough: a server that does not reach a
-    time, a transaction or a restore point stops by itself.
+    time, a transaction or a restore point stops by itself. The same where a segment cannot be fetched for the moment, which
+    says nothing about it.
 
     Returns how many are sound, and the damaged one that follows them.
     """
@@ -415,8 +473,18 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     with tempfile.TemporaryDirectory(prefix=".verify-", dir=os.path.join(restore.path, "pg_wal")) as directory:
         copy = os.path.join(directory, "segment")
         for number, segment in enumerate(segments):
-            problem = _segment_problem(pgbackrest, restore, restore.archive, segment, copy)
-            if problem and not restore.damage_is_silent and segment.number > consistent.number:
+            tells = not restore.damage_is_silent and segment.number > consistent.number
+            try:
+                problem = _segment_problem(pgbackrest, restore.archive, segment, copy, restore.path)
+            except MultimasterError as failure:
+                if not tells:
+                    _hold_control(restore)
+                raise MultimasterError(
+                    f"{failure} The files in {restore.path} are restored, and WAL segment {restore.archive.name(segment)} could "
+                    f"not be fetched to compare it with its checksum, which says nothing about it. Run this again with delta.",
+                    **failure.details,
+                ) from None
+            if problem and tells:
                 pgbackrest.warn(
                     f"WAL segment {restore.archive.name(segment)} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery "
                     f"ends before it. Where the target is later, the restored server stops with the message that it was not "
@@ -424,7 +492,7 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                 )
                 return number, restore.archive.name(segment)
             if problem:
-                os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
+                _hold_control(restore)
                 name = restore.archive.name(segment)
                 raise MultimasterError(
                     f"WAL segment {name} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery would end there "
@@ -437,41 +505,27 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
     return len(segments), None
 
 
-def _segment_problem(pgbackrest: PgBackRest, restore: Restore, archive: Archive, segment: Segment, copy: str) -> str | None:
+def _hold_control(restore: Restore) -> None:
+    """Make the directory a half restored one, in which no server starts."""
+    os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
+
+
+def _segment_problem(pgbackrest: PgBackRest, archive: Archive, segment: Segment, copy: str, path: str) -> str | None:
+    """What is wrong with the segment, or None. Raises where it cannot be fetched for another reason than its contents."""
     expected = archive.checksums.get(segment)
-    argv = pgbackrest.argv(
-        "archive-get", archive.name(segment), copy, f"--pg1-path={restore.path}", "--no-archive-async", log="error"
-    )
+    argv = pgbackrest.argv("archive-get", archive.name(segment), copy, f"--pg1-path={path}", "--no-archive-async", log="error")
     code, out, err = pgbackrest.answer(argv)
     if code == 1:
         return "is missing"
     if code:
-        return f"cannot be read ({pgbackrest.failure(argv, code, out, err).details['pgbackrest_error'].splitlines()[0]})"
+        failure = pgbackrest.failure(argv, code, out, err)
+        damage = damage_in(failure.details["pgbackrest_code"], failure.details["pgbackrest_error"])
+        if damage is None:
+            raise failure
+        return f"cannot be read ({damage})"
     with open(copy, "rb") as stream:
         actual = hashlib.sha1(stream.read(), usedforsecurity=False).hexdigest()
     return "is damaged" if expected is not None and actual != expected else None
-
-
-class _Alone:
-    """Holds the target directory, so that two tasks never restore into it at once. pgBackRest inherits the lock, so it
-    lasts as long as the restore does even where the task is killed."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self.descriptor = -1
-
-    def __enter__(self) -> _Alone:
-        os.makedirs(self._path, mode=0o700, exist_ok=True)
-        self.descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self.descriptor)
-            raise MultimasterError(_restore_runs(self._path, "another task")) from None
-        return self
-
-    def __exit__(self, *reason: t.Any) -> None:
-        os.close(self.descriptor)
 
 
 def _restore_runs(path: str, who: str) -> str:

@@ -96,12 +96,12 @@ def parse_target(kind: str, value: str | None, label: str | None, now: float) ->
 def _time_target(value: str, now: float) -> Target:
     match = _TIME.match(value.strip())
     if not match:
-        raise MultimasterError(f"{value!r} is no time. Write it like 2026-11-24 04:05:06+00.")
+        raise MultimasterError(f"{value!r} is no time. Write it like 2026-11-24T04:05:06+00.")
     day, clock, fraction, zone = match.groups()
     if zone is None:
         raise MultimasterError(
-            f"{value!r} has no time zone, so it means another moment on each host. Add one: {day} "
-            f"{clock}{fraction or ''}+00 is UTC."
+            f"{value!r} has no time zone, so it means another moment on each host. Add one: "
+            f"{day}T{clock}{fraction or ''}+00 is UTC."
         )
     offset = "+00:00" if zone.upper() in ("Z", "UTC") else _offset(zone)
     try:

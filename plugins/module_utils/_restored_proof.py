@@ -12,6 +12,7 @@ import contextlib
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._directory_lock import Alone
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restored_copy import RestoredCopy
 
@@ -26,7 +27,7 @@ _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND 
 _STATE = """
 SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp()::text,
        pg_catalog.current_setting('archive_mode'), pg_catalog.current_setting('max_logical_replication_workers'),
-       pg_catalog.current_setting('listen_addresses')
+       pg_catalog.current_setting('listen_addresses'), pg_catalog.current_setting('data_directory')
 """
 _SUBSCRIPTIONS = """
 SELECT subname, subenabled, subslotname IS NOT NULL FROM pg_catalog.pg_subscription
@@ -61,19 +62,23 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
         params["bin_path"],
         {name: str(value) for name, value in params["settings"].items()},
     )
-    directory = copy.require_restored()
-    if check_mode:
-        return {"changed": True, "databases": [], "problems": [], "recovered_to": None, "subscriptions": []}
-    copy.start(directory, params["timeout"])
-    try:
-        result = _prove(copy, params)
-    except psycopg2.Error as error:
-        raise MultimasterError(
-            f"The restored server in {copy.path} started but could not be examined: {' '.join(str(error).split())}"
-        ) from None
-    finally:
-        if not params["keep_running"]:
-            copy.stop()
+    # A restore would stop the server and replace its files in the middle of it.
+    with Alone(copy.path) as alone:
+        alone.take()
+        directory = copy.require_restored()
+        if check_mode:
+            return {"changed": True, "databases": [], "problems": [], "recovered_to": None, "subscriptions": []}
+        copy.start(directory, params["timeout"])
+        copy.keep(params["keep_running"])
+        try:
+            result = _prove(copy, params)
+        except psycopg2.Error as error:
+            raise MultimasterError(
+                f"The restored server in {copy.path} started but could not be examined: {' '.join(str(error).split())}"
+            ) from None
+        finally:
+            if not params["keep_running"]:
+                copy.stop()
     if result["problems"]:
         found = " ".join(result["problems"][:PROBLEMS_SHOWN])
         raise MultimasterError(
@@ -85,7 +90,9 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
 
 def _prove(copy: RestoredCopy, params: dict[str, t.Any]) -> dict[str, t.Any]:
     with contextlib.closing(copy.session("postgres")) as session:
-        lsn, moment, archive_mode, workers, listening = _rows(session, _STATE)[0]
+        lsn, moment, archive_mode, workers, listening, directory = _rows(session, _STATE)[0]
+        if not copy.is_directory(directory):
+            raise MultimasterError(f"The server on port {copy.port} is that of {directory}, not of {copy.path}. Stop it first.")
         if (archive_mode, workers, listening) != ("off", "0", ""):
             raise MultimasterError(f"The server in {copy.path} is not the silent one that this starts. Stop it first.")
         names = [name for (name,) in _rows(session, _DATABASES)]

@@ -63,7 +63,8 @@ options:
     type: dict
     default: {}
   keep_running:
-    description: Leave the server running, to look into it or to copy rows out of it.
+    description: Leave the server running, to look into it or to copy rows out of it. A restore into its directory is then refused
+      while it runs, unless it is told to replace it.
     type: bool
     default: false
   timeout:

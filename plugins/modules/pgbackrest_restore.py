@@ -50,7 +50,7 @@ options:
     default: latest
   target:
     description:
-      - For V(time) a time with its zone, for example V(2026-11-24 04:05:06.789+00).
+      - For V(time) a time with its zone, for example V(2026-11-24T04:05:06.789+00). A space in place of the T is as good.
       - For V(xid) the 32-bit transaction id, for V(lsn) an LSN, for V(name) the name of a restore point.
     type: str
   set:
@@ -97,6 +97,17 @@ options:
         are passed. A C(postmaster.pid) that a crash left there goes.
       - Only a process that works in that directory is stopped, whatever its C(postmaster.pid) says, and never a server that was
         started otherwise.
+      - One that was left running on purpose needs O(replace_kept) as well.
+    type: bool
+    default: false
+  replace_kept:
+    description: With O(stop_copy), stop and replace also a copy that M(multimaster.postgresql.pgbackrest_prove) was told to
+      leave running (its option C(keep_running)) and that runs still. Somebody may be copying rows out of it.
+    type: bool
+    default: false
+  require_programs:
+    description: Refuse where this host has no programs of the backup's PostgreSQL version in Debian's place for them, so that the
+      restored directory could not be started here.
     type: bool
     default: false
   check_free_space:
@@ -143,7 +154,7 @@ options:
     default: true
   force_mesh_member:
     description:
-      - Restore in place although the node replicates with others.
+      - Restore in place although the node replicates with others, or over the directory of another node that does.
       - Found out from the directory's replication slots and subscription positions, and from the backup's. On a spare host
         whose
         configuration has the live node's path, this says that it is no member.
@@ -162,7 +173,7 @@ EXAMPLES = r"""
     stanza: pg1
     pg_path: /var/lib/postgresql/16/copy
     type: time
-    target: "2026-11-24 04:05:00+00"
+    target: "2026-11-24T04:05:00+00"
   become: true
   become_user: postgres
 
@@ -257,6 +268,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "delta": {"type": "bool", "default": False},
     "delta_by": {"type": "str", "choices": ["checksum", "time"], "default": "checksum"},
     "stop_copy": {"type": "bool", "default": False},
+    "replace_kept": {"type": "bool", "default": False},
+    "require_programs": {"type": "bool", "default": False},
     "check_free_space": {"type": "bool", "default": True},
     "archive": {"type": "bool", "default": False},
     "subscriptions": {"type": "bool", "default": False},

@@ -192,7 +192,7 @@ class BackedUp:
     # --- copies -------------------------------------------------------------------------------------------------------
 
     def restore(self, arguments: dict[str, str], expect_success: bool = True, **further: str) -> PlaybookRun:
-        given = {"restore_node": self.name, "restore_keep_running": "true"}
+        given = {"restore_node": self.name, "restore_keep_running": "true", "restore_replace_kept": "true"}
         given |= {f"restore_{name}": value for name, value in {**arguments, **further}.items()}
         return run_playbook("restore", "-e", json.dumps(given), expect_success=expect_success)
 

@@ -97,3 +97,20 @@ def test_a_server_that_does_not_start_says_why(restored: Host) -> None:
     failed = prove(restored, fails=True, settings={"shared_buffers": "none at all"})
     assert "did not start" in failed["msg"]
     assert "shared_buffers" in failed["msg"]
+
+
+def test_two_copies_on_one_port(restored: Host) -> None:
+    prove(restored, keep_running=True, amcheck=False)
+    restored.sql("CREATE TABLE only_here AS SELECT 1", COPY_PORT)
+    other = f"{COPY}-2"
+    restored.restore(type="immediate", pg_path=other)
+    failed = prove(restored, fails=True, pg_path=other)
+    assert f"Another server has port {COPY_PORT}" in failed["msg"]
+    restored.run("test", "!", "-e", f"{other}/restored_copy.log")
+    assert restored.sql("SELECT count(*) FROM only_here", COPY_PORT) == "1"
+    # On a port of its own it is that copy, whose rows are counted.
+    proof = prove(restored, pg_path=other, port=COPY_PORT + 1)
+    assert proof["databases"][-1]["rows"] == {"public.rows": 2}
+    # The port of one and the directory of the other that runs.
+    prove(restored, pg_path=other, port=COPY_PORT + 1, keep_running=True, amcheck=False)
+    assert "another port" in prove(restored, fails=True, pg_path=other)["msg"]

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 import typing as t
 from dataclasses import dataclass, field
 
 import pytest
-from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, Host
+from host import BINARIES, COPY, COPY_PORT, DATA, NO_RETRY, REPOSITORY, STANZA, VERSION, Host
+from servers import wait_until
 
 
 @dataclass
@@ -229,9 +231,12 @@ def test_the_server_that_a_proof_left_is_stopped_and_no_other(backed_up: Host) -
     backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
     # Nothing is stopped for a restore that is refused, or only asked about.
     backed_up.restore(**{**again, "type": "name", "target": ""}, fails=True)
-    backed_up.restore(**again, check=True)
+    backed_up.restore(**again, replace_kept=True, check=True)
+    # It was left for somebody to look into.
+    kept = backed_up.restore(**again, fails=True)
+    assert "restore_replace_kept=true" in kept["msg"]
     assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
-    backed_up.restore(**again)
+    backed_up.restore(**again, replace_kept=True)
     backed_up.run("test", "!", "-e", f"{COPY}/postmaster.pid")
     # After a crash of the host the number in the copy's file is the live server's.
     backed_up.module("pgbackrest_prove", {"pg_path": COPY, "amcheck": False})
@@ -250,6 +255,15 @@ def test_a_disk_that_is_too_small(backed_up: Host) -> None:
     assert told["needed_bytes"] > told["free_bytes"]
     assert backed_up.shell("ls -A /mnt/small") == ""
     assert backed_up.restore(pg_path=path, check_free_space=False, check=True)["changed"]
+
+
+def test_a_host_without_the_backup_s_postgresql(backed_up: Host) -> None:
+    with backed_up.file_kept(f"{BINARIES}/postgres"):
+        backed_up.run("rm", f"{BINARIES}/postgres")
+        told = backed_up.restore(require_programs=True, fails=True)
+        assert f"is of PostgreSQL {VERSION}, and this host has no {BINARIES}/postgres" in told["msg"]
+        assert backed_up.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+    assert backed_up.restore(require_programs=True)["changed"]
 
 
 def test_archive_mode_has_an_option(backed_up: Host) -> None:
@@ -273,7 +287,7 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     other = backed_up.background("flock", "--exclusive", COPY, "sleep", "120")
     time.sleep(0.3)
     told = backed_up.restore(fails=True)
-    assert "Another restore into" in told["msg"]
+    assert "Another task restores into" in told["msg"]
     assert backed_up.shell(f"ls -A {COPY}") == ""
     other.kill()
     other.wait()
@@ -293,6 +307,41 @@ def test_two_restores_into_one_directory(backed_up: Host) -> None:
     other.kill()
     other.wait()
     assert backed_up.restore()["changed"]
+
+
+def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
+    backed_up.restore(type="immediate")
+    backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
+    other = backed_up.background("flock", "--exclusive", COPY, "sleep", "600")
+    wait_until(lambda: backed_up.run("flock", "--nonblock", COPY, "true", check=False).returncode == 1, 60, "the lock")
+    told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
+    assert f"Another task restores into {COPY} or proves" in told["msg"]
+    # Its server was not stopped.
+    assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
+    assert "Another task" in backed_up.module("pgbackrest_prove", {"pg_path": COPY}, fails=True)["msg"]
+    other.kill()
+    other.wait()
+    # A proof that is waiting for a table holds the directory.
+    backed_up.sql("CREATE TABLE held AS SELECT 1", COPY_PORT)
+    holder = backed_up.background("psql", "-Xqp", str(COPY_PORT), "-c", "BEGIN; LOCK TABLE held; SELECT pg_sleep(600)")
+    locks = "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND "
+    wait_until(lambda: backed_up.sql(f"{locks} granted", COPY_PORT) == "1", 60, "the lock on a table")
+    arguments = json.dumps({"pg_path": COPY, "keep_running": False, "amcheck": False})
+    proof = backed_up.background(
+        "bash",
+        "-c",
+        f"export {' '.join(f'{name}={value}' for name, value in Host.MODULE_ENVIRONMENT.items())}; "
+        f"printf %s '{arguments}' | {' '.join(backed_up.module_command('pgbackrest_prove'))}",
+    )
+    wait_until(lambda: backed_up.sql(f"{locks} NOT granted", COPY_PORT) == "1", 60, "a proof that waits")
+    told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
+    assert "Another task" in told["msg"]
+    assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
+    holder.kill()
+    backed_up.sql(locks.replace("count(*)", "pg_terminate_backend(pid)") + "granted", COPY_PORT)
+    assert '"public.held": 1' in proof.wait()
+    # It stopped the server, which nobody keeps any more.
+    assert backed_up.restore(type="immediate", delta=True, stop_copy=True)["changed"]
 
 
 @pytest.mark.fault
@@ -335,6 +384,13 @@ def test_a_flipped_byte_in_a_segment(backed_up: Host) -> None:
         f"{BINARIES}/pg_ctl", "-D", COPY, "-w", "-t", "5", "-o", f"-c port={COPY_PORT}", "start", user="postgres", check=False
     )
     assert started.returncode != 0
+    # One that cannot be read at all may be sound.
+    backed_up.run("chmod", "0", backed_up.archived(segment))
+    told = backed_up.restore(delta=True, fails=True)
+    assert "Run this again with delta" in told["msg"]
+    assert "damaged_wal" not in told
+    assert "only half restored" in backed_up.module("pgbackrest_prove", {"pg_path": COPY}, fails=True)["msg"]
+    backed_up.run("chmod", "640", backed_up.archived(segment))
     assert rows_after(backed_up, delta=True, type="lsn", target=before) == [1, 2, 3]
 
 
@@ -423,6 +479,15 @@ def test_a_mesh_member_in_place(backed_up: Host) -> None:
         assert "slot_1_to_2" in told["msg"]
         assert "1 subscription position(s)" in told["msg"]
         assert "loses rows silently" in told["msg"]
+        # A node that was made from this one's files is no less a member for having another directory.
+        backed_up.shell(f"cp -a {DATA} {COPY}")
+        told = backed_up.restore(delta=True, fails=True)
+        assert f"{COPY} is a mesh member" in told["msg"]
+        assert backed_up.shell(f"ls {COPY}/pg_replslot").split() == ["slot_1_to_2"]
+        assert backed_up.restore(delta=True, force_mesh_member=True)["changed"]
+        # A copy of it has subscription positions and stays replaceable.
+        assert backed_up.restore(delta=True)["changed"]
+        backed_up.shell(f"rm -rf {COPY}")
         # The directory is lost: the backup tells.
         backed_up.run("mv", DATA, f"{DATA}.away")
         told = backed_up.restore(pg_path=DATA, fails=True)
@@ -473,6 +538,10 @@ def test_tablespaces_are_never_shared_with_the_live_node(backed_up: Host) -> Non
         backed_up.backup("full")
         told = backed_up.restore(fails=True)
         assert "space (/srv/space)" in told["msg"]
+        # Mapped to where it is, by whatever name, it would be shared as well.
+        backed_up.shell("ln -sfn /srv /srv-too")
+        for place in ({"tablespace_map": {"space": "/srv-too/space/"}}, {"tablespace_map_all": "/srv-too"}):
+            assert "would share with the node" in backed_up.restore(fails=True, **place)["msg"]
         before = backed_up.shell("find /srv/space | sort")
         done = backed_up.restore(tablespace_map={"space": f"{COPY}-space"})
         assert done["changed"]

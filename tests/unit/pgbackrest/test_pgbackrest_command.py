@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import json
 import typing as t
+from pathlib import Path
 
 import pytest
-from backups import recorded
+from backups import backup, recorded
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import DataDirectory
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
     PgBackRest,
@@ -27,6 +29,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     parse_into,
     read_configuration,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import Target
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment
 
 SECRET = "s3cret word"
 
@@ -214,3 +218,71 @@ def test_tablespaces_of_a_backup() -> None:
     assert _pgbackrest_restore.tablespaces(json.dumps(info)) == []
     info[0]["backup"][0]["tablespace"] = [{"name": "s", "destination": "/s", "oid": 1}]
     assert [each["name"] for each in _pgbackrest_restore.tablespaces(json.dumps(info))] == ["s"]
+
+
+def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
+    """By whatever way its directory is stated."""
+    old, now, pg = tmp_path / "old", tmp_path / "now", tmp_path / "pg"
+    for folder in (old, now, pg / "pg_tblspc"):
+        folder.mkdir(parents=True)
+    (tmp_path / "link").symlink_to(old)
+    (pg / "pg_tblspc" / "16400").symlink_to(now)
+    told = json.loads(recorded("info_three_backups.json"))
+    told[0]["backup"] = [{**told[0]["backup"][0], "tablespace": [{"name": "old", "oid": 16400, "destination": str(old)}]}]
+    pgbackrest, _run = command((0, json.dumps(told), ""))
+
+    def shared(mapped: dict[str, str], mapped_all: str | None = None) -> bool:
+        live = _pgbackrest_restore.links_of_tablespaces(str(pg))
+        try:
+            _pgbackrest_restore.refuse_shared_tablespaces(pgbackrest, backup(), mapped, mapped_all, live)
+        except MultimasterError:
+            return True
+        return False
+
+    assert shared({})
+    assert shared({"another": "/elsewhere"})
+    assert shared({"old": f"{old}/"})
+    assert shared({"old": str(tmp_path / "link")})
+    assert shared({}, str(tmp_path))
+    # where the live node's is since the backup
+    assert shared({"old": str(now)})
+    assert not shared({"old": str(tmp_path / "new")})
+    assert not shared({}, str(tmp_path / "copy_tablespaces"))
+    assert not shared({"old": str(tmp_path / "new")}, str(tmp_path))
+    assert _pgbackrest_restore.links_of_tablespaces(str(tmp_path / "none")) == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        ((49, "", "ERROR: [049]: unable to connect to 'backup:8432': [111] Connection refused"), "cannot be reached"),
+        ((-9, "", ""), "was ended by signal 9"),
+    ],
+)
+def test_a_segment_that_cannot_be_fetched_is_not_called_damaged(tmp_path: Path, answer: tuple[int, str, str], says: str) -> None:
+    for folder in ("global", "pg_wal"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "global/pg_control").touch()
+    last = Segment(1, 3)
+    archive = Archive("16-1", segments={1: {2: 0, 3: 0}}, checksums={Segment(1, number): "0" * 40 for number in (2, 3)})
+    pgbackrest, _run = command(answer)
+    restore = _pgbackrest_restore.Restore(
+        target=Target("latest"),
+        backup=backup(),
+        path=str(tmp_path),
+        in_place=False,
+        argv=[],
+        recovery={},
+        archive=archive,
+        last_segment=last,
+        damage_is_silent=True,
+        before=DataDirectory(str(tmp_path)),
+    )
+    with pytest.raises(MultimasterError) as failure:
+        _pgbackrest_restore.verify_wal(pgbackrest, restore)
+    assert says in str(failure.value)
+    assert "Run this again with delta" in str(failure.value)
+    assert "earlier target" not in str(failure.value)
+    assert "damaged_wal" not in failure.value.details
+    # What is not verified does not start.
+    assert not (tmp_path / "global/pg_control").exists()

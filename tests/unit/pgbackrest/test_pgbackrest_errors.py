@@ -14,6 +14,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     CODES,
     Failure,
     cleaned,
+    damage_in,
     error_of_class,
     explain,
     messages,
@@ -152,3 +153,33 @@ def test_no_secret_survives(secret: str, before: str, after: str) -> None:
 @given(st.integers(-64, 255), st.text(max_size=300))
 def test_whatever_it_says_there_is_a_sentence(code: int, text: str) -> None:
     assert explain(Failure(code, cleaned(text), "backup", "bk"))
+
+
+NAME = "000000010000000000000001"
+GET = f"unable to get {NAME}:\nrepo1: 16-1/0000000100000000/{NAME}-27500fe262a1564e15eac67e611d7b7b206bd6d9.zst "
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "damage"),
+    [
+        (42, GET + "[FormatError] zst error: [-20] Data corruption detected", "zst error: [-20] Data corruption detected"),
+        (42, GET + "[CryptoError] unable to flush", "unable to flush"),
+        (29, "unexpected eof in compressed data", "unexpected eof in compressed data"),
+        (26, "", "no message"),
+        (42, GET + "[FileOpenError] unable to open file '/x' for read: [13] Permission denied", None),
+        (42, GET + "[FormatError] zst error\nrepo2: x [HostConnectError] unable to connect to 'b:8432'", None),
+        (49, "unable to connect to 'backup:8432': [111] Connection refused", None),
+        (103, "unable to find a valid repository:\nrepo1: [HostConnectError] unable to connect to 'backup:8432'", None),
+        (103, "unable to find a valid repository:\nrepo1: [CryptoError] unable to load info file '/a'", None),
+        (95, "unable to verify certificate presented by 'backup:8432'", None),
+        (-9, "", None),
+    ],
+)
+def test_what_says_that_a_segment_is_damaged(code: int, text: str, damage: str | None) -> None:
+    assert damage_in(code, text) == damage
+
+
+def test_a_segment_that_cannot_be_fetched() -> None:
+    told = explain(Failure(42, GET + "[HostConnectError] unable to connect to 'backup:8432'", "archive-get", "bk"))
+    assert "cannot be reached" in told
+    assert "backup:8432" in told

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import re
 
 import pytest
+from ansible.parsing.splitter import parse_kv
 from backups import BASE, backup, stanza
 from hypothesis import given
 from hypothesis import strategies as st
@@ -210,3 +212,16 @@ def test_whatever_the_time_the_backup_is_complete_before(seconds: float) -> None
     else:
         # the time of a backup is the whole second in which it ended
         assert chosen.stop + 1 <= BASE + seconds
+
+
+def test_the_times_that_are_advised_can_be_given_on_a_command_line() -> None:
+    """Ansible splits -e name=value at spaces."""
+    for value in ("yesterday", "2026-11-24 04:05:06.5"):
+        with pytest.raises(MultimasterError) as refusal:
+            parse_target("time", value, None, NOW)
+        found = re.search(r"(2026-\S+\+00)( is UTC)?[.]", str(refusal.value))
+        assert found
+        given = parse_kv(f"restore_target={found.group(1)}")["restore_target"]
+        assert parse_target("time", given, None, BASE + 1_000_000_000).time == parse_target(
+            "time", given.replace("T", " "), None, BASE + 1_000_000_000
+        ).time
