@@ -25,11 +25,14 @@ if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 _MIN_VERSION = 160000
+# The server opens each published table to count them: a node whose table is locked is told, not waited for.
+_LOCK_TIMEOUT = "-c lock_timeout=5s"
 
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
     parameters = login_parameters(params)
+    parameters["options"] = " ".join(filter(None, [parameters.get("options"), _LOCK_TIMEOUT]))
     wanted = params["databases"]
     if wanted is not None:
         wanted = [identifier(name, "The database's name") for name in wanted]

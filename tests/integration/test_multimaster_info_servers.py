@@ -189,3 +189,15 @@ def test_a_worker_that_has_heard_nothing_yet(run_module: RunModule, both: Mesh) 
         assert workers[0]["last_message_age_seconds"] is None
         failed = run_module("pg_subscription_mm", both.arguments(both.a, peer_unreachable="fail"), fails=True)
         assert "does not answer in time" in failed["msg"]
+
+
+def test_a_locked_table_is_told_and_not_waited_for(run_module: RunModule, both: Mesh) -> None:
+    session = both.a.session(both.db)
+    session.autocommit = False
+    try:
+        with session.cursor() as cursor:
+            cursor.execute("LOCK t")
+        failed = run_module("pg_multimaster_info", both.pair.login(both.a), fails=True)
+        assert "lock timeout" in failed["msg"]
+    finally:
+        session.close()
