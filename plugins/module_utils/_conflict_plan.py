@@ -140,10 +140,7 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
         commands += give_history(settings.history_owner)
     readers = shared.readers
     for name in VIEWS:
-        state = _view_state(shared, name)
-        if differences.add(f"view {SCHEMA}.{name}", "present", state):
-            # With another list of columns it cannot be replaced.
-            commands += [compose("DROP VIEW {}", (SCHEMA, name))] if state == "altered" else []
+        if differences.add(f"view {SCHEMA}.{name}", "present", _view_state(shared, name)):
             commands += create_view(name)
             readers = ()
     missing = [role for role in settings.history_readers if role not in readers]

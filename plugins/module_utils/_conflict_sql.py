@@ -320,10 +320,19 @@ def view_mark(name: str, digest: str) -> str:
     return _VIEW_MARK.format(hashlib.sha256(VIEWS[name].encode()).hexdigest()[:16], digest)
 
 
+_REPLACE_VIEW = """DO $$ BEGIN
+    {create};
+EXCEPTION WHEN invalid_table_definition THEN
+    DROP VIEW {view};
+    {create};
+END $$"""
+
+
 def create_view(name: str) -> list[sql.Composable]:
+    """One that is there is replaced, with all rights on it; made anew only where its columns do not allow that."""
     view = f"{SCHEMA}.{name}"
     digest = VIEW_DIGEST.format(f"'{view}'::pg_catalog.regclass")
     return [
-        sql.SQL(VIEWS[name].strip()),
+        sql.SQL(_REPLACE_VIEW.format(create=VIEWS[name].strip(), view=view)),
         sql.SQL(_MARK_VIEW.format(view=view, mark=view_mark(name, "%s"), digest=digest)),
     ]

@@ -354,6 +354,19 @@ def test_a_superuser_is_not_needed_to_write(mesh: Mesh) -> None:
     assert mesh.rows(mesh.a, "SELECT _mm_version > _mm_base FROM t") == [(True,)]
 
 
+def test_a_view_is_replaced_with_what_others_have_made_of_it(mesh: Mesh) -> None:
+    mesh.policy(mesh.a)
+    _role(mesh.a, "writer")
+    mesh.a.query("GRANT SELECT ON multimaster.conflict_summary TO writer", db=mesh.db)
+    mesh.a.query("CREATE VIEW mine AS SELECT * FROM multimaster.conflict_summary", db=mesh.db)
+    # As an earlier release left it
+    mesh.a.query("COMMENT ON VIEW multimaster.conflict_summary IS NULL", db=mesh.db)
+    assert mesh.policy(mesh.a)["changed"]
+    assert not mesh.policy(mesh.a)["changed"]
+    assert mesh.a.value("SELECT count(*) FROM mine", db=mesh.db) == 0
+    assert mesh.a.value("SELECT has_table_privilege('writer', 'multimaster.conflict_summary', 'select')", db=mesh.db)
+
+
 def test_no_function_is_public_by_default(mesh: Mesh) -> None:
     """Then the tables' writers and the history's readers can use those of the policy all the same."""
     mesh.a.query("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC", db=mesh.db)
