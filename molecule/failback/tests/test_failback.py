@@ -120,6 +120,7 @@ def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault
     assert_equal(nodes)
 
 
+@pytest.mark.long
 def test_how_much_is_left_is_said_while_it_catches_up(nodes: list[Node]) -> None:
     back, stayed = nodes[:2]
     # However fast the machine is: 600 rows take it 18 s at least, and it is looked at every five.
@@ -143,6 +144,7 @@ def test_how_much_is_left_is_said_while_it_catches_up(nodes: list[Node]) -> None
     assert_equal(nodes)
 
 
+@pytest.mark.long
 def test_a_node_that_gets_nowhere_is_said_to_and_comes_back_once_it_does(nodes: list[Node]) -> None:
     back, stayed = nodes[:2]
     before = started(back)
@@ -160,6 +162,7 @@ def test_a_node_that_gets_nowhere_is_said_to_and_comes_back_once_it_does(nodes: 
     assert_equal(nodes)
 
 
+@pytest.mark.long
 def test_a_node_that_is_used_is_compared_and_not_restarted(nodes: list[Node]) -> None:
     used = nodes[0]
     before = started(used)
@@ -230,6 +233,7 @@ def test_the_last_good_node_is_not_taken_back(nodes: list[Node]) -> None:
         up(away)
 
 
+@pytest.mark.long
 def test_a_held_node_is_not_a_good_one(nodes: list[Node]) -> None:
     """The wrong name was typed: the other node is the one that is away."""
     last, held = nodes[:2]
@@ -263,6 +267,7 @@ def unreplicated(command: str) -> str:
     )
 
 
+@pytest.mark.long
 def test_a_node_that_lacks_rows_for_good_is_held_again(nodes: list[Node]) -> None:
     stayed, back = nodes[:2]
     write(stayed, "will be lost")
