@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import contextlib
 import json
 import re
 import shlex
@@ -83,27 +82,12 @@ class BackedUp:
     def begin_backup(self, kind: str) -> None:
         """As its timer does it, without waiting for its end."""
         self.on_taker(f"systemctl start --no-block {self.unit(kind)}.service")
-        eventually(self.backup_runs, f"a backup of {self.name} that runs", 60)
-
-    def backup_runs(self) -> bool:
-        return self.info()["status"]["lock"]["backup"]["held"]
 
     def end_backup(self, kind: str) -> None:
         """Wait until it has ended, and well."""
         asked = f"systemctl show -P ActiveState -P Result {self.unit(kind)}.service"
         eventually(lambda: self.on_taker(asked).split()[0] in ("inactive", "failed"), f"the end of {self.name}'s backup", 180)
         assert self.on_taker(asked).split() == ["inactive", "success"]
-
-    @contextlib.contextmanager
-    def archiving_held(self) -> t.Iterator[None]:
-        """A backup that begins here does not end: it waits for its WAL."""
-        self.sql("ALTER SYSTEM SET archive_command = 'false'")
-        self.sql("SELECT pg_reload_conf()")
-        try:
-            yield
-        finally:
-            self.sql("ALTER SYSTEM RESET archive_command")
-            self.sql("SELECT pg_reload_conf()")
 
     def info(self) -> dict[str, t.Any]:
         return json.loads(self.on_taker(f"pgbackrest --stanza={self.name} --output=json info", "postgres"))[0]
