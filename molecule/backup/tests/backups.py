@@ -83,12 +83,6 @@ class BackedUp:
         """As its timer does it, without waiting for its end."""
         self.on_taker(f"systemctl start --no-block {self.unit(kind)}.service")
 
-    def end_backup(self, kind: str) -> None:
-        """Wait until it has ended, and well."""
-        asked = f"systemctl show -P ActiveState -P Result {self.unit(kind)}.service"
-        eventually(lambda: self.on_taker(asked).split()[0] in ("inactive", "failed"), f"the end of {self.name}'s backup", 180)
-        assert self.on_taker(asked).split() == ["inactive", "success"]
-
     def info(self) -> dict[str, t.Any]:
         return json.loads(self.on_taker(f"pgbackrest --stanza={self.name} --output=json info", "postgres"))[0]
 

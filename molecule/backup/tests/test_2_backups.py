@@ -149,7 +149,8 @@ def test_redis_that_stops_fails_no_backup_and_the_catalogue_is_made_again(nodes:
     # A run takes seconds and records itself at its end: Redis is away by then.
     BackedUp.at_once(nodes, lambda each: each.begin_backup("incr"))
     BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
-    BackedUp.at_once(nodes, lambda each: each.end_backup("incr"))
+    # Waits for the run that is under way.
+    BackedUp.at_once(nodes, lambda each: each.backup("incr"))
     assert {each.on_node("systemctl is-active redis-server", check=False).strip() for each in nodes} == {"inactive"}
     # What they held is lost as well.
     BackedUp.at_once(nodes, lambda each: each.on_node("rm -rf /var/lib/redis/*; systemctl start redis-server"))
