@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import json
 import re
 import shlex
@@ -82,6 +83,21 @@ class BackedUp:
     def begin_backup(self, kind: str) -> None:
         """As its timer does it, without waiting for its end."""
         self.on_taker(f"systemctl start --no-block {self.unit(kind)}.service")
+
+    @contextlib.contextmanager
+    def half_way(self, kind: str) -> t.Iterator[None]:
+        """A backup that has begun and stands still; it goes on afterwards, to its end."""
+        self.begin_backup(kind)
+        # The brackets keep the shell that asks from finding itself.
+        at_work = "pgrep --full '[p]gbackrest .*--type=.* backup$'"
+        self.on_taker(f"for n in $(seq 600); do {at_work} && exec pkill -STOP -x pgbackrest; sleep 0.05; done; exit 1")
+        try:
+            yield
+            self.on_taker(at_work)
+        finally:
+            self.on_taker("pkill -CONT -x pgbackrest")
+            # Waits for the run that is under way.
+            self.backup(kind)
 
     def info(self) -> dict[str, t.Any]:
         return json.loads(self.on_taker(f"pgbackrest --stanza={self.name} --output=json info", "postgres"))[0]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from pathlib import Path
@@ -146,11 +147,10 @@ def test_a_repository_host_that_is_away_is_caught_up_with(nodes: list[BackedUp])
 
 
 def test_redis_that_stops_fails_no_backup_and_the_catalogue_is_made_again(nodes: list[BackedUp]) -> None:
-    # A run takes seconds and records itself at its end: Redis is away by then.
-    BackedUp.at_once(nodes, lambda each: each.begin_backup("incr"))
-    BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
-    # Waits for the run that is under way.
-    BackedUp.at_once(nodes, lambda each: each.backup("incr"))
+    with contextlib.ExitStack() as runs:
+        for each in nodes:
+            runs.enter_context(each.half_way("incr"))
+        BackedUp.at_once(nodes, lambda each: each.on_node("systemctl stop redis-server"))
     assert {each.on_node("systemctl is-active redis-server", check=False).strip() for each in nodes} == {"inactive"}
     # What they held is lost as well.
     BackedUp.at_once(nodes, lambda each: each.on_node("rm -rf /var/lib/redis/*; systemctl start redis-server"))

@@ -30,7 +30,8 @@ def candidates(*states: State, behind_for: float = 0.0) -> list[Candidate]:
         ([BEHIND, UP], "a", "a"),  # the last active one has everything
         ([ASIDE, BEHIND, UP], "a", "c"),
         ([ASIDE, ASIDE], "a", None),
-        ([ASIDE, BEHIND], None, "b"),  # nothing was acknowledged yet
+        ([BEHIND, BEHIND], None, "a"),  # nothing was acknowledged yet
+        ([ASIDE, BEHIND], None, None),  # who knows what the other has
         ([UP, UP], "gone", "a"),
     ],
 )
@@ -47,7 +48,15 @@ def test_the_first_node_is_one_that_its_peers_read() -> None:
     unread = Candidate("a", BEHIND, 4.9, is_read=False)
     assert choose([unread, Candidate("b", BEHIND)], None, 5) == "b"
     assert choose([unread, Candidate("b", ASIDE)], None, 5) is None
+    assert choose([unread, Candidate("b", BEHIND)], None, 5, recorded="a") == "b"
     assert choose([Candidate("a", BEHIND, 5.0, is_read=False)], None, 5) == "a"
+
+
+def test_one_that_starts_goes_on_with_the_node_that_others_used_last() -> None:
+    assert choose(candidates(ASIDE, BEHIND), None, 5, recorded="b") == "b"
+    assert choose(candidates(BEHIND, BEHIND), None, 5, recorded="b") == "b"
+    assert choose(candidates(ASIDE, BEHIND), None, 5, recorded="a") is None
+    assert choose(candidates(ASIDE, BEHIND, behind_for=5.0), None, 5, recorded="a") == "b"
 
 
 @given(st.lists(st.sampled_from(State), min_size=1, max_size=3), st.sampled_from(["a", "b", "c", None]), st.floats(0, 10))

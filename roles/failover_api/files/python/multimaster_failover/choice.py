@@ -35,12 +35,15 @@ class Candidate:
     is_read: bool = True
 
 
-def choose(candidates: t.Sequence[Candidate], active: str | None, stale_wait: float) -> str | None:
+def choose(
+    candidates: t.Sequence[Candidate], active: str | None, stale_wait: float, recorded: str | None = None
+) -> str | None:
     """The node to use, in the order of preference of the candidates; None where there is none.
 
     The active node stays while it answers: it has all that was acknowledged. Otherwise another one that is up to date; and
     after ``stale_wait`` seconds without any, one that lacks rows: they arrive later, and nothing written is lost. With no node
-    active before, one that its peers read need not wait: had it fewer rows than they, they would have said so.
+    active before, one that its peers read need not wait if it is the ``recorded`` one, which others used last, or if every
+    node answers: had it fewer rows than they, they would have said so.
     """
     by_name = {candidate.name: candidate for candidate in candidates}
     if active in by_name and by_name[active].state is not State.ASIDE:
@@ -48,8 +51,10 @@ def choose(candidates: t.Sequence[Candidate], active: str | None, stale_wait: fl
     for candidate in candidates:
         if candidate.state is State.UP:
             return candidate.name
-    for candidate in candidates:
-        may_begin = active is None and candidate.is_read
-        if candidate.state is State.CATCHING_UP and (may_begin or candidate.behind_for >= stale_wait):
+    all_answer = all(candidate.state is not State.ASIDE for candidate in candidates)
+    behind = [candidate for candidate in candidates if candidate.state is State.CATCHING_UP]
+    for candidate in sorted(behind, key=lambda candidate: candidate.name != recorded):
+        may_begin = active is None and candidate.is_read and (all_answer or candidate.name == recorded)
+        if may_begin or candidate.behind_for >= stale_wait:
             return candidate.name
     return None

@@ -93,7 +93,8 @@ class Cluster:
             return
         alone_for = 0.0 if self.none_up_since is None else now - self.none_up_since
         candidates = [node.candidate(now, alone_for, is_read=self._is_read(node)) for node in self.nodes.values()]
-        name = choose(candidates, self.active, self.settings.stale_wait)
+        recorded = self.record.node if self.record else None
+        name = choose(candidates, self.active, self.settings.stale_wait, recorded)
         if name is None:
             return
         node, was_active = self.nodes[name], name == self.active
