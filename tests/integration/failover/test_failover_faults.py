@@ -202,6 +202,33 @@ def test_a_node_that_has_been_behind_for_long_is_not_used_when_a_session_on_the_
     mesh.assert_all_there_once(asyncio.run(story()).keys)
 
 
+def test_a_node_that_stopped_getting_the_writes_is_no_refuge_until_it_has_caught_up(mesh: FailoverMesh) -> None:
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'multimaster_failover'"
+
+    async def story() -> Load:
+        client = FailoverClient(mesh.settings(**PATIENT, behind_after=0.5, stale_wait=60.0))
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            mesh.pause(mesh.a)
+            await until(lambda: client.nodes["pg2"].state.value == "catching_up", what="pg2 found to be behind")
+            assert [event.node for event in client.events.last() if event.kind == "behind"] == ["pg2"]
+            # The active node loses all its sessions, which is no reason to go where rows are lacking.
+            mesh.a.query(ended)
+            count = len(load.keys)
+            await until(lambda: len(load.keys) > count + 50, what="more writes")
+            assert load.nodes_since(0) == {"pg1"}
+            mesh.go_on(mesh.a)
+            await until(lambda: client.nodes["pg2"].state.value == "up", what="pg2 caught up")
+            await asyncio.get_running_loop().run_in_executor(None, kill, mesh.a)
+            await until(lambda: "pg2" in load.nodes_since(0), what="failover")
+        return load
+
+    load = asyncio.run(story())
+    assert all(isinstance(error, NoNode) for _at, error in load.failed)
+    start_again(mesh.a)
+    mesh.assert_all_there_once(load.keys)
+
+
 def test_a_table_that_the_warm_up_lacks_is_named_in_the_log(mesh: FailoverMesh, caplog: pytest.LogCaptureFixture) -> None:
     async def warm_up(connection: t.Any) -> None:
         await connection.execute("SELECT * FROM not_there_yet")

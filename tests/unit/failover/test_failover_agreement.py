@@ -152,20 +152,100 @@ def test_who_wanted_a_switch_is_known_to_all() -> None:
     play(story)
 
 
-def test_a_record_that_names_a_node_out_of_reach_is_followed_once_that_is_up() -> None:
+def test_a_record_that_names_a_node_out_of_reach_is_followed_once_that_answers() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)
-        two.sees(pg2=State.CATCHING_UP)
-        one.cluster.switch("pg2", "somebody")
-        await rounds(one, two)
+        # Cut off together with pg1, which goes on answering
+        two.sees(pg2=State.ASIDE)
+        one.sees(pg1=State.ASIDE)
+        await rounds(one)
         assert (one.active, two.active) == ("pg2", "pg1")
-        two.sees(pg2=State.UP)
-        assert two.active == "pg2"
+        # Joined again: pg2 has what the others wrote meanwhile, although it lacks what was written here.
+        two.sees(pg2=State.CATCHING_UP)
+        await rounds(one, two, count=1)
+        assert (one.active, two.active) == ("pg2", "pg2")
+        assert two.cluster.current() is two.cluster.nodes["pg2"]
 
     play(story)
 
 
-def test_a_forced_switch_is_followed_at_once_also_where_the_node_is_catching_up() -> None:
+def test_a_node_that_comes_back_is_not_used_at_once_where_the_others_have_moved_on() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        two.sees(pg2=State.ASIDE)
+        one.sees(pg1=State.ASIDE)
+        await rounds(one, two)
+        two.sees(pg1=State.ASIDE)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        # It lacks what was written on pg2 since.
+        for client in (one, two):
+            client.sees(pg1=State.CATCHING_UP)
+        await rounds(one, two)
+        assert two.cluster.current() is None
+        # With nothing else to be had it is used in the end, by this one alone.
+        assert two.cluster.none_up_since is not None
+        two.cluster.none_up_since -= two.cluster.settings.stale_wait
+        two.cluster.nodes["pg1"].behind_since -= two.cluster.settings.stale_wait
+        two.cluster.reconsider("test")
+        assert two.cluster.current() is two.cluster.nodes["pg1"]
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg1")
+        two.sees(pg2=State.CATCHING_UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
+def test_a_node_that_was_taken_for_want_of_another_is_not_for_those_who_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "_PATIENCE", 0.0)
+
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        for client in (one, two):
+            client.sees(pg2=State.ASIDE)
+            client.sees(pg2=State.CATCHING_UP)
+        # Out of reach for one of the two only
+        one.sees(pg1=State.ASIDE)
+        assert one.cluster.none_up_since is not None
+        one.cluster.none_up_since -= one.cluster.settings.stale_wait
+        one.cluster.nodes["pg2"].behind_since -= one.cluster.settings.stale_wait
+        one.cluster.reconsider("test")
+        assert one.active == "pg2"
+        await rounds(one, count=1)
+        assert store.record is not None
+        assert (store.record.node, store.record.behind) == ("pg2", True)
+        await rounds(two, count=1)
+        assert two.active == "pg1"
+        # It says so, and so the other is back as soon as it can be.
+        await rounds(one, two)
+        one.sees(pg1=State.CATCHING_UP)
+        await rounds(one, two)
+        assert (one.active, two.active) == ("pg1", "pg1")
+
+    play(story)
+
+
+def test_one_that_has_caught_up_since_is_good_for_all() -> None:
+    async def story(store: Store, one: Client, two: Client) -> None:
+        await rounds(one, two)
+        for client in (one, two):
+            client.sees(pg2=State.ASIDE)
+            client.sees(pg2=State.CATCHING_UP)
+        one.sees(pg1=State.ASIDE)
+        one.cluster.mark_up(one.cluster.nodes["pg2"])
+        one.cluster.reconsider("test")
+        await rounds(one)
+        one.cluster.caught_up(one.cluster.nodes["pg2"])
+        await rounds(one, two, count=1)
+        assert store.record is not None
+        assert not store.record.behind
+        assert (one.active, two.active) == ("pg2", "pg2")
+
+    play(story)
+
+
+def test_a_forced_switch_is_followed_at_once_and_said_once() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)
         for client in (one, two):
@@ -174,19 +254,8 @@ def test_a_forced_switch_is_followed_at_once_also_where_the_node_is_catching_up(
         await rounds(one, two, count=1)
         assert (one.active, two.active) == ("pg2", "pg2")
         assert two.cluster.nodes["pg2"].state is State.UP
-        # It is over with the next decision: one that comes back later has to catch up.
-        one.cluster.switch("pg1", "somebody")
-        await rounds(one, two, count=1)
-        two.sees(pg2=State.CATCHING_UP)
-        one.cluster.switch("pg2", "somebody")
-        await rounds(one, two)
-        assert (one.active, two.active) == ("pg2", "pg1")
-        # Nor does a repetition without the force change that, and one with it does.
-        assert not await one.switch("pg2")
-        assert await one.switch("pg2", force=True)
         assert not await one.switch("pg2", force=True)
-        await rounds(one, two, count=1)
-        assert two.active == "pg2"
+        assert not await one.switch("pg2")
 
     play(story)
 

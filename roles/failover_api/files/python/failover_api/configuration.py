@@ -22,6 +22,7 @@ _TIMES = (
     "deadline",
     "budget",
     "statement_timeout",
+    "behind_after",
     "stale_wait",
     "switch_wait",
     "failback_after",

@@ -13,13 +13,17 @@ from dataclasses import asdict, dataclass
 # JSON's numbers are exact up to here, in Redis as well.
 EPOCH_MAX = 2**53
 
+# Kept only where they are set
+_FLAGS = ("forced", "requested", "behind")
+
 
 @dataclass(frozen=True)
 class Record:
     """``node`` has been active since ``since`` (UTC, ISO 8601), said ``by`` a client. The higher epoch is the later word.
 
     ``forced``: somebody wants it used although it may lack rows. ``requested``: it is active because somebody wanted it, and not
-    because another node failed; it is not left by itself then.
+    because another node failed; it is not left by itself then. ``behind``: it was taken for want of another and may lack rows, so
+    whoever has a better one keeps to that.
     """
 
     node: str
@@ -28,6 +32,7 @@ class Record:
     by: str
     forced: bool = False
     requested: bool = False
+    behind: bool = False
 
     @property
     def rank(self) -> tuple[int, str, str]:
@@ -36,15 +41,18 @@ class Record:
 
     def to_json(self) -> str:
         values = asdict(self)
-        for name in ("forced", "requested"):
+        for name in _FLAGS:
             if not values[name]:
                 del values[name]
         return json.dumps(values, separators=(",", ":"))
 
 
-def new_record(node: str, epoch: int, by: str, *, forced: bool = False, requested: bool = False) -> Record:
+def new_record(
+    node: str, epoch: int, by: str, *, forced: bool = False, requested: bool = False, behind: bool = False
+) -> Record:
     now = datetime.datetime.now(datetime.timezone.utc)
-    return Record(node, epoch, now.isoformat(timespec="microseconds").replace("+00:00", "Z"), by, forced, requested)
+    since = now.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return Record(node, epoch, since, by, forced, requested, behind)
 
 
 def parse_record(text: str | bytes | None) -> Record | None:
@@ -54,7 +62,7 @@ def parse_record(text: str | bytes | None) -> Record | None:
         node, epoch = str(values["node"]), int(values["epoch"])
         if not 0 <= epoch <= EPOCH_MAX:
             return None
-        flags = {name: values.get(name) is True for name in ("forced", "requested")}
+        flags = {name: values.get(name) is True for name in _FLAGS}
         return Record(node, epoch, str(values["since"]), str(values["by"]), **flags)
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None

@@ -40,14 +40,16 @@ def choose(
 ) -> str | None:
     """The node to use, in the order of preference of the candidates; None where there is none.
 
-    The active node stays while it answers: it has all that was acknowledged. Otherwise another one that is up to date; and
-    after ``stale_wait`` seconds without any, one that lacks rows: they arrive later, and nothing written is lost. With no node
-    active before, one that its peers read need not wait if it is the ``recorded`` one, which others used last, or if every
-    node answers: had it fewer rows than they, they would have said so.
+    ``active`` is the one that was used here last, ``recorded`` the one that all clients used last, where that is known. The
+    active node stays while it is up to date, and if no other was used since also when it comes back: it has all that was
+    acknowledged. Otherwise another one that is up to date; and after ``stale_wait`` seconds without any, one that lacks rows:
+    they arrive later, and nothing written is lost. With no node active before, one that its peers read need not wait if it is
+    the recorded one, or if every node answers: had it fewer rows than they, they would have said so.
     """
-    by_name = {candidate.name: candidate for candidate in candidates}
-    if active in by_name and by_name[active].state is not State.ASIDE:
-        return active
+    for candidate in candidates:
+        used_last = recorded in (active, None)
+        if candidate.name == active and (candidate.state is State.UP or (candidate.state is State.CATCHING_UP and used_last)):
+            return active
     for candidate in candidates:
         if candidate.state is State.UP:
             return candidate.name

@@ -51,6 +51,18 @@ class Cluster:
         """The node that all clients are to use, in whatever state it is here."""
         return self.nodes.get(self.record.node) if self.record else None
 
+    @property
+    def used_last(self) -> str | None:
+        """The node that has all that was acknowledged, as far as this client knows."""
+        agreed = self.agreed()
+        return agreed.name if agreed else self.active
+
+    def may_lack_rows(self, node: Node) -> bool:
+        """Whether it would be used for want of another."""
+        if node.name == self.used_last:
+            return self.record is not None and self.record.behind
+        return any(other.state is State.ASIDE for other in self.nodes.values() if other is not node)
+
     def readers(self, node: Node) -> dict[str, int]:
         """The oid of each peer's subscription to the node, as far as it is known."""
         found = {}
@@ -70,6 +82,7 @@ class Cluster:
             return
         node.become(State.ASIDE, why)
         node.fresh = node.catch_up = None
+        node.lacks_rows = False
         node.strikes = 0
         node.pool.close()
         self.events.add("set_aside", node.name, why)
@@ -88,34 +101,53 @@ class Cluster:
         agreed = self.agreed()
         if agreed is not None and agreed.name != self.active and self._may_follow(agreed):
             if agreed.state is State.CATCHING_UP:
-                self.mark_up(agreed, "forced")
+                self.mark_up(agreed, "all clients use it")
             self._activate(agreed.name, "followed", "agreed between the clients")
             return
         alone_for = 0.0 if self.none_up_since is None else now - self.none_up_since
         candidates = [node.candidate(now, alone_for, is_read=self._is_read(node)) for node in self.nodes.values()]
-        recorded = self.record.node if self.record else None
-        name = choose(candidates, self.active, self.settings.stale_wait, recorded)
+        name = choose(candidates, self.active, self.settings.stale_wait, self.used_last)
         if name is None:
             return
-        node, was_active = self.nodes[name], name == self.active
-        if not was_active:
+        node = self.nodes[name]
+        if node.state is State.CATCHING_UP:
+            lacks = self.may_lack_rows(node)
+            self.mark_up(node, "no other can be used, it may lack rows" if lacks else "it has all that was acknowledged")
+        if name != self.active:
             # Only one who went along with what was agreed speaks against it; the others wait, see Follower.
             decides = self.record is None or self.record.node in (self.active, name)
             self._activate(name, "failover" if self.active else "started", why)
             if decides:
                 self.decide(name)
-        if node.state is State.CATCHING_UP:
-            self.mark_up(node, "it has all that was acknowledged" if was_active else "no other can be used, it may lack rows")
 
     def mark_up(self, node: Node, why: str = "") -> None:
+        """Use it although it may lack rows, which arrive later."""
+        node.lacks_rows = self.may_lack_rows(node)
         node.become(State.UP)
-        node.catch_up = self.none_up_since = None
+        self.none_up_since = None
         self.events.add("up", node.name, why)
+
+    def caught_up(self, node: Node, why: str = "it has caught up in both directions") -> None:
+        if node.state is not State.UP:
+            self.events.add("up", node.name, why)
+        node.become(State.UP)
+        node.lacks_rows, node.catch_up = False, None
+        self.none_up_since = None
+        if self.active == node.name and self.record is not None and self.record.node == node.name:
+            self.decide(node.name)
+
+    def fell_behind(self, node: Node, why: str) -> None:
+        """It answers, and is no longer what one would go on with."""
+        node.begin_catching_up(asyncio.get_running_loop().time(), why)
+        self.events.add("behind", node.name, why)
+        self.reconsider("")
 
     def says(self, name: str, *, forced: bool = False) -> bool:
         """Whether this is the latest word already."""
         record = self.record
         if record is None or record.node != name or record.epoch <= self.foreign_epoch:
+            return False
+        if record.behind and not self.nodes[name].lacks_rows:
             return False
         return record.forced or not forced
 
@@ -126,7 +158,8 @@ class Cluster:
         epoch = max(self.record.epoch if self.record else 0, self.foreign_epoch) + 1
         # Said once more, it is still what somebody wanted.
         requested = requested or (self.record is not None and self.record.node == name and self.record.requested)
-        self.record = new_record(name, epoch, by or self.name, forced=forced, requested=requested)
+        behind = self.nodes[name].lacks_rows and not forced
+        self.record = new_record(name, epoch, by or self.name, forced=forced, requested=requested, behind=behind)
         self.on_decision(self.record)
 
     def switch(self, name: str, by: str, *, forced: bool = False) -> None:
@@ -139,7 +172,7 @@ class Cluster:
         return f"{by} via {self.name}" if by else self.name
 
     def adopt(self, record: Record) -> None:
-        """Take over what others agreed on; followed as soon as that node can be used here, and if forced, once it answers."""
+        """Take over what others agreed on; followed as soon as that node answers here: it has what they wrote."""
         self.record = record
         self.reconsider("agreed between the clients")
 
@@ -155,9 +188,15 @@ class Cluster:
         found = [slots.get(self.slot_name(node.name, peer.name)) for peer in peers]
         return all(slot is not None and slot.active for slot in found)
 
+    def prefers_its_own(self) -> bool:
+        """Whether the agreed node is one that was taken for want of another, and this client has a better one."""
+        mine, agreed = self.current(), self.agreed()
+        if self.record is None or not self.record.behind or agreed is None or mine is None or mine is agreed:
+            return False
+        return agreed.state is State.CATCHING_UP and not mine.lacks_rows
+
     def _may_follow(self, node: Node) -> bool:
-        forced = self.record is not None and self.record.forced
-        return node.state is State.UP or (forced and node.state is State.CATCHING_UP)
+        return node.state is not State.ASIDE and not self.prefers_its_own()
 
     def _activate(self, name: str, kind: str, why: str, by: str = "") -> None:
         previous, self.active = self.active, name

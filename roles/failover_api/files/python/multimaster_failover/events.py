@@ -41,7 +41,7 @@ class Events:
         if kind != "in_doubt":
             self._kept.append(event)
         log.log(
-            logging.WARNING if kind in {"failover", "set_aside", "in_doubt"} else logging.INFO,
+            logging.WARNING if kind in {"failover", "set_aside", "in_doubt", "behind"} else logging.INFO,
             "%s %s%s",
             kind,
             node,

@@ -16,7 +16,7 @@ from .ending import end
 
 log = logging.getLogger("multimaster_failover")
 
-# An agreed node that cannot be reached from here is objected to after this time, and then not again for a while: two clients
+# An agreed node that cannot be used from here is objected to after this time, and then not again for a while: two clients
 # that each reach another node only would send each other to and fro for ever.
 _PATIENCE = 1.0
 _QUARREL = 30.0
@@ -118,7 +118,9 @@ class Follower:
         cluster, now = self._cluster, asyncio.get_running_loop().time()
         record = cluster.record
         agreed = cluster.nodes.get(record.node) if record else None
-        if agreed is None or cluster.current() is None or cluster.active == agreed.name or agreed.state is not State.ASIDE:
+        mine, out_of_use = cluster.current(), agreed is not None and (agreed.state is State.ASIDE or cluster.prefers_its_own())
+        # One that was taken for want of another is no reason for the others to go there.
+        if mine is None or mine is agreed or mine.lacks_rows or not out_of_use:
             self._apart_since = None
             return
         self._apart_since = self._apart_since or now

@@ -37,10 +37,12 @@ class Trail:
 
     def age(self, confirmed: int, now: float) -> float:
         """For how many seconds there has been something after this position."""
-        for time, position in self._points:
-            if position > confirmed:
-                return max(0.0, now - time)
-        return 0.0
+        since = now
+        for time, position in reversed(self._points):
+            if position <= confirmed:
+                break
+            since = time
+        return max(0.0, now - since)
 
 
 def lag(publisher: Report | None, slot_name: str, trail: Trail, now: float) -> Lag:

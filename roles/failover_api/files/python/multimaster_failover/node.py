@@ -54,6 +54,10 @@ class Node:
         self.fresh: Report | None = None
         self.catch_up: CatchUp | None = None
         self.behind_since = 0.0
+        # It is up for want of another, and may lack rows
+        self.lacks_rows = False
+        # Since when nobody can say how far it is behind; None while that is known
+        self.unknown_since: float | None = None
         self.probe_failures = 0
         self.strikes = 0
         # Writes under way on it
@@ -63,6 +67,13 @@ class Node:
         if state is not self.state:
             self.since = time.time()
         self.state, self.reason = state, reason
+
+    def begin_catching_up(self, since: float, reason: str) -> None:
+        """From what was written up to ``since`` (the loop's clock) on."""
+        self.behind_since = since
+        self.catch_up = CatchUp(self.name)
+        self.unknown_since = None
+        self.become(State.CATCHING_UP, reason)
 
     def candidate(self, now: float, alone_for: float, *, is_read: bool) -> Candidate:
         """``alone_for``: seconds since the last node that was up to date went. Until then, nobody waited for this one."""

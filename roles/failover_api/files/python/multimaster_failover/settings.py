@@ -44,6 +44,8 @@ class Settings:
     catch_up: bool = True
     # A node that has caught up with what there was when it returned may still be this much behind what was written since.
     max_lag_bytes: int = 1 << 20
+    # A node that stands by and has lacked the active one's writes for so long has to catch up before it is used.
+    behind_after: float = 30.0
     # With every node that is up to date gone for so long, one that is behind is used.
     stale_wait: float = 5.0
     # How long a planned switch waits for the target to catch up, and for writes in flight

@@ -10,11 +10,11 @@ import logging
 
 import psycopg
 
-from .catching_up import CatchUp
 from .choice import State
 from .classify import reason
 from .cluster import Cluster
 from .ending import end
+from .lag import lag
 from .node import Node
 from .probe import Report
 
@@ -115,28 +115,48 @@ class Watcher:
                 node.reason = f"no connection can be used: {reason(cause)}"
                 return
             self._said.pop((node.name, "pool"), None)
-            node.behind_since = report.started
-            node.catch_up = CatchUp(node.name)
-            node.become(State.CATCHING_UP, "it has just come back")
+            node.begin_catching_up(report.started, "it has just come back")
             self._cluster.events.add("answers", node.name)
         node.fresh = report
         if node.state is State.CATCHING_UP:
             self._catch_up(node)
+        elif node.lacks_rows and node.catch_up is not None and not self._missing(node):
+            self._cluster.caught_up(node)
+        if node is self._cluster.current() and self._settings.catch_up:
+            self._compare(node, report)
+
+    def _compare(self, active: Node, report: Report) -> None:
+        """Which of the nodes that stand by have lacked its writes for so long that a hiccup is no reason to go there."""
+        for node in self._cluster.nodes.values():
+            if node is active or node.state is not State.UP:
+                continue
+            found = lag(report, self._cluster.slot_name(active.name, node.name), active.trail, report.finished)
+            if found.seconds is not None:
+                seconds, node.unknown_since = found.seconds, None
+            else:
+                node.unknown_since = node.unknown_since or report.finished
+                seconds = report.finished - node.unknown_since
+            if seconds > self._settings.behind_after:
+                self._cluster.fell_behind(node, found.problem or f"{node.name} is {found.size} bytes behind {active.name}")
 
     def _catch_up(self, node: Node) -> None:
-        if node.name == self._cluster.active or not self._settings.catch_up:
-            self._cluster.mark_up(node)
+        cluster = self._cluster
+        if not self._settings.catch_up:
+            cluster.caught_up(node, "")
+            return
+        if node.name == cluster.used_last and not cluster.prefers_its_own():
+            cluster.mark_up(node)
             return
         missing = self._missing(node)
         if missing:
             node.reason = "; ".join(missing)
-        elif self._cluster.active is not None or len(self._cluster.nodes) == 1:
-            self._cluster.mark_up(node, "it has caught up in both directions")
+        elif cluster.active is not None or len(cluster.nodes) == 1:
+            cluster.caught_up(node)
 
     def _missing(self, node: Node) -> list[str]:
         others = [other for other in self._cluster.nodes.values() if other is not node]
         # A third node that is away keeps nobody from coming back; with all others away there is nothing to compare with.
-        peers = [other for other in others if other.state is not State.ASIDE or other.name == self._cluster.active] or others
+        peers = [other for other in others if other.state is not State.ASIDE or other.name == self._cluster.used_last] or others
         reports = {
             other.name: other.fresh
             for other in [node, *peers]
