@@ -96,7 +96,9 @@ options:
         description: File with the client certificate's key. The server's operating system user must be able to read it.
         type: path
       connect_timeout:
-        description: Seconds to wait for the peer to answer.
+        description:
+          - Seconds to wait for the peer to answer, and for it to acknowledge what it is sent (C(tcp_user_timeout)). 0 waits for ever.
+          - The second ends an apply worker's attempt to reach a host that is away, so that it finds it soon after it is back.
         type: int
         default: 5
       connect_params:

@@ -93,7 +93,11 @@ def login_parameters(params: dict[str, t.Any]) -> dict[str, str]:
 
 
 def peer_parameters(peer: dict[str, t.Any], default_db: str) -> dict[str, str]:
-    """libpq parameters of the other node, from the ``peer`` option."""
+    """libpq parameters of the other node, from the ``peer`` option.
+
+    An apply worker does not heed ``connect_timeout``: what it sends to a host that is away is repeated at ever longer intervals,
+    for two minutes, and so it notices late that the host is back. ``tcp_user_timeout`` makes it begin anew.
+    """
     wanted = {
         "host": peer["host"],
         "port": peer["port"],
@@ -105,6 +109,7 @@ def peer_parameters(peer: dict[str, t.Any], default_db: str) -> dict[str, str]:
         "sslcert": peer["ssl_cert"],
         "sslkey": peer["ssl_key"],
         "connect_timeout": peer["connect_timeout"],
+        "tcp_user_timeout": peer["connect_timeout"] * 1000 or None,
         **peer["connect_params"],
     }
     return _without_empty(wanted)

@@ -57,7 +57,7 @@ def test_each_option(run_module: RunModule, subscribed: Mesh, drift: str, names:
     subscribed.alter(subscribed.a, drift)
     if names == {"conninfo.*"}:
         names = {f"conninfo.{name}" for name in ("port", "user", "password", "dbname", "sslmode", "sslrootcert", "sslcert")}
-        names |= {"conninfo.sslkey", "conninfo.connect_timeout"}
+        names |= {"conninfo.sslkey", "conninfo.connect_timeout", "conninfo.tcp_user_timeout"}
     assert_repaired(run_module, subscribed, names, statements=1)
     subscribed.insert(subscribed.b, 1)
     subscribed.wait_for_ids(subscribed.a, [1])
