@@ -265,6 +265,32 @@ def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
     mesh.assert_all_there_once(load.keys)
 
 
+def test_a_node_that_lets_nobody_else_in_is_used_as_before(mesh: FailoverMesh) -> None:
+    for node in mesh.nodes:
+        node.query("DROP ROLE IF EXISTS limited_app")
+        node.query("CREATE ROLE limited_app LOGIN PASSWORD 'x' IN ROLE pg_write_all_data, pg_read_all_data")
+        node.query("GRANT USAGE ON SEQUENCE journal_id_seq TO limited_app", db=mesh.db)
+
+    async def story() -> Load:
+        login = {"user": "limited_app", "password": "x"}
+        client = FailoverClient(mesh.settings(nodes=[mesh.node_settings(node, **login) for node in mesh.nodes], **PATIENT))
+        async with client, Load(client, SEQUENCE) as load:
+            await until(lambda: len(load.keys) > 50 and client.nodes["pg2"].state.value == "up", what="writes")
+            mesh.a.query("ALTER ROLE limited_app CONNECTION LIMIT 1")
+            client.nodes["pg1"].probe.close()
+            count, asked = len(load.keys), client.nodes["pg1"].report
+            await until(lambda: len(load.keys) > count + 200, what="more writes")
+            assert client.nodes["pg1"].report is asked
+            assert load.nodes_since(0) == {"pg1"}
+            mesh.a.query("ALTER ROLE limited_app CONNECTION LIMIT -1")
+            await until(lambda: client.nodes["pg1"].report is not asked, what="an answer to the probe")
+        return load
+
+    load = asyncio.run(story())
+    assert load.failed == []
+    mesh.assert_all_there_once(load.keys)
+
+
 @pytest.mark.quiet
 def test_a_planned_switch_fails_nothing_and_is_short(mesh: FailoverMesh) -> None:
     async def story() -> tuple[Load, float]:

@@ -17,6 +17,8 @@ from psycopg import errors
     [
         (psycopg.OperationalError("server closed the connection unexpectedly"), True, Fault.NODE),
         (psycopg.OperationalError("connection refused"), True, Fault.NODE),
+        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), True, Fault.BUSY),
+        (psycopg.OperationalError('FATAL:  too many connections for role "app"'), True, Fault.BUSY),
         (errors.AdminShutdown(), True, Fault.NODE),
         (errors.CannotConnectNow(), True, Fault.NODE),
         (errors.ReadOnlySqlTransaction(), False, Fault.NODE),
@@ -41,6 +43,7 @@ def test_faults(error: Exception, closed: bool, expected: Fault) -> None:
 
 def test_reasons_show_nothing_of_the_server_s_text() -> None:
     assert reason(psycopg.OperationalError('connection to "db1.example.org" failed for user "app"')) == "the connection failed"
+    assert reason(psycopg.OperationalError('too many connections for role "app"')) == "it has no connection left"
     assert reason(errors.ReadOnlySqlTransaction("cannot execute INSERT")) == "it takes no writes"
     assert reason(errors.UndefinedTable('relation "salaries" does not exist')) == "a table is missing"
     assert reason(KeyError("salaries")) == "the program's own warm-up failed"

@@ -28,6 +28,8 @@ _BUSY = {"57014", "55P03", "53300", "53200"}
 # A read-only answer, a shutdown, a full disk, a failing one
 _NODE = {"25006", "57P01", "57P02", "57P03", "57P05", "53100"}
 _NODE_CLASSES = ("08", "58")
+# An attempt to connect has no SQLSTATE, only the server's words.
+_NO_CONNECTION_LEFT = ("too many clients", "remaining connection slots", "too many connections for")
 
 _REASONS = {
     "25006": "it takes no writes",
@@ -49,7 +51,7 @@ def fault(error: BaseException, *, connection_closed: bool) -> Fault:
         code = error.sqlstate
         if code in _SERIALIZATION:
             return Fault.SERIALIZATION
-        if code in _BUSY:
+        if code in _BUSY or _is_full(error):
             return Fault.BUSY
         if code and (code in _NODE or code.startswith(_NODE_CLASSES)):
             return Fault.NODE
@@ -61,6 +63,10 @@ def fault(error: BaseException, *, connection_closed: bool) -> Fault:
     return Fault.APPLICATION
 
 
+def _is_full(error: psycopg.Error) -> bool:
+    return error.sqlstate is None and any(words in str(error) for words in _NO_CONNECTION_LEFT)
+
+
 def reason(error: BaseException) -> str:
     """In a few words, without the server's own text, which may quote statements and addresses."""
     code = getattr(error, "sqlstate", None)
@@ -70,4 +76,6 @@ def reason(error: BaseException) -> str:
         return f"it answered with SQLSTATE {code}"
     if not isinstance(error, (psycopg.Error, OSError)):
         return "the program's own warm-up failed"
+    if isinstance(error, psycopg.Error) and _is_full(error):
+        return "it has no connection left"
     return "the connection failed"

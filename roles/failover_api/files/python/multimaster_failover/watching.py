@@ -11,7 +11,7 @@ import logging
 import psycopg
 
 from .choice import State
-from .classify import reason
+from .classify import Fault, fault, reason
 from .cluster import Cluster
 from .ending import end
 from .lag import lag
@@ -79,9 +79,11 @@ class Watcher:
             if node.probe_failures > 1:
                 self._cluster.set_aside(node, "it does not answer")
         except (psycopg.Error, OSError) as error:
-            node.probe_failures += 1
             self._say(node, "probe", error)
-            self._cluster.set_aside(node, reason(error))
+            # The connections that are there go on, where it only lets no more in.
+            if node.state is State.ASIDE or fault(error, connection_closed=True) is not Fault.BUSY:
+                node.probe_failures += 1
+                self._cluster.set_aside(node, reason(error))
         else:
             self._said.pop((node.name, "probe"), None)
             node.probe_failures = 0
