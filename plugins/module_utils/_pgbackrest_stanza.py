@@ -148,7 +148,7 @@ def refuse_other_cluster(stanza: Stanza, cluster: DataDirectory, where: t.Callab
             f"{database.system_id}) than the one in {cluster.path} (PostgreSQL {cluster.version}, system identifier "
             f"{cluster.system_id}). "
             "Use another stanza name for this cluster; where the node was rebuilt or upgraded, upgrade the stanza (state "
-            "upgraded).",
+            "upgraded; for the role and the playbook site -e pgbackrest_upgrade_stanza=true).",
             stanza_system_id=str(database.system_id),
             cluster_system_id=str(cluster.system_id),
         )

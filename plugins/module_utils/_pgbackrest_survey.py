@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PgBackRest, from_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import current_backups
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_errors import messages
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
     ABSENT,
@@ -115,6 +116,11 @@ def state_problems(stanza: Stanza, readable: t.Sequence[int], where: t.Callable[
             found.append(
                 f"Stanza {stanza.name} has no backup in {where(key)}: nothing can be restored from there. Take a full one."
             )
+        elif not current_backups(stanza, key):
+            found.append(
+                f"Stanza {stanza.name} has backups of its former cluster only in {where(key)}: nothing of the present one can be "
+                "restored from there. Take a full one."
+            )
         for backup in backups:
             if backup.has_errors:
                 found.append(
@@ -127,7 +133,8 @@ def state_problems(stanza: Stanza, readable: t.Sequence[int], where: t.Callable[
     }
     if len(clusters) > 1:
         found.append(
-            f"The repositories of stanza {stanza.name} belong to different clusters. Upgrade the stanza (state upgraded)."
+            f"The repositories of stanza {stanza.name} belong to different clusters. Upgrade the stanza (state "
+            "upgraded; for the playbook site -e pgbackrest_upgrade_stanza=true)."
         )
     return found
 
@@ -185,6 +192,7 @@ def as_data(
     for backup in stanza.backups:
         data = backup.as_data(stanza.name, address(stanza.name, backup.repo))
         data["age_seconds"] = max(0, now - backup.stop)
+        data["current"] = backup in current_backups(stanza, backup.repo)
         reach = archives.reach(backup)
         data["restorable"] = None if reach is None else reach.complete
         data["recoverable"] = _recoverable(backup, reach, archives)
@@ -341,7 +349,8 @@ def _cluster_problems(pgbackrest: PgBackRest, stanza: Stanza) -> list[str]:
     return [
         f"Stanza {stanza.name} belongs to another cluster than the one in {cluster.path}: its archiving fails. Use "
         f"another stanza, or "
-        "upgrade this one where the node was rebuilt or upgraded (state upgraded)."
+        "upgrade this one where the node was rebuilt or upgraded (state upgraded; for the playbook site "
+        "-e pgbackrest_upgrade_stanza=true)."
     ]
 
 

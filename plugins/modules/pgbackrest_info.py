@@ -92,7 +92,8 @@ stanzas:
       elements: dict
     backups:
       description:
-        - Each backup as M(multimaster.postgresql.pgbackrest_backup) returns it, oldest first, with C(age_seconds),
+        - Each backup as M(multimaster.postgresql.pgbackrest_backup) returns it, oldest first, with C(age_seconds), C(current)
+          (whether it is of the cluster that the stanza belongs to now),
           C(restorable) (all the
           WAL it needs is there), C(recoverable) (from when to when and to what LSN it can be recovered) and, with O(verify),
           C(damaged).

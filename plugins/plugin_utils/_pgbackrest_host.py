@@ -50,16 +50,24 @@ def pgbackrest_look(values: Values, options: Options) -> list[str]:
     data = wanted.all_stanzas[0].get("pg_path", "/var") if wanted.all_stanzas else "/var"
     calendars = dict.fromkeys(timer["calendar"] for timer in wanted.timers)
     return [
-        *("sh", "-s", "--", data, " ".join(PACKAGES), " ".join(wanted.known_units()), ";".join(calendars)),
+        *("sh", "-s", "--", data, " ".join(PACKAGES), " ".join(wanted.watched_units()), ";".join(calendars)),
         " ".join(stanza["name"] for stanza in wanted.stanzas),
+        ";".join(stanza["pg_path"] for stanza in wanted.all_stanzas if not stanza.get("pg_host")),
         *wanted.watched_files(),
     ]
 
 
 def pgbackrest_state(
-    values: Values, host: Values, sources: t.Mapping[str, str], options: Options, check_mode: bool
+    values: Values,
+    host: Values,
+    sources: t.Mapping[str, str],
+    options: Options,
+    check_mode: bool,
+    hostvars: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
     """What differs. ``sources``: header, program and the texts of the units' files by their names.
+
+    ``hostvars`` have what the role asked the nodes in the same run, for a host that takes the backups of clusters elsewhere.
 
     Returns ``problems`` (one sentence each; then nothing else counts), ``differing`` files with their contents, ``folders``,
     units, stanzas and packages that something is to be done about, and what is due.
@@ -77,21 +85,27 @@ def pgbackrest_state(
     # Also those of stanzas that no variable knows any more.
     surplus = sorted(name for name in _timers_there(host) if name not in wanted.units)
     unwanted = list(dict.fromkeys([*unwanted, *surplus]))
+    # Written by a run that ended before systemd read them.
+    stale = [unit for unit in wanted.watched_units() if str(host.get(f"unit:{unit}", "")).split(" ")[2:3] == ["yes"]]
     down = [unit for unit in wanted.units if not str(host.get(f"unit:{unit}", "")).startswith("active enabled no ")]
     outdated = wanted.server and _server_outdated(wanted, differing, host)
     due = {
         "install_due": bool(missing),
         "configure_due": bool(differing) or any(f"folder:{each['path']}" not in host for each in folders),
-        "service_due": bool(down or unwanted or outdated or units),
+        "service_due": bool(down or unwanted or outdated or units or stale),
     }
-    stanzas_due = _stanzas_due(wanted, differing, host)
+    clusters = _clusters(wanted, host, hostvars or {})
+    stanzas_due = _stanzas_due(wanted, differing, host, clusters)
     problems = _host_problems(wanted, host, check_mode) + _cipher_problems(wanted, host)
+    if not any(file["path"] == CONFIGURATION for file in differing):
+        # Otherwise these are not the repositories that are wanted.
+        problems += _cluster_problems(wanted, host, clusters)
     return {
         "problems": problems,
         "packages_missing": missing,
         "differing": differing,
         "folders": folders,
-        "units_differ": bool(units or surplus),
+        "units_differ": bool(units or surplus or stale),
         "units_surplus": [UNIT_FOLDER + name for name in surplus],
         "units_wanted": wanted.units,
         "units_unwanted": unwanted,
@@ -129,6 +143,11 @@ class _Wanted:
         """Also those that other variables would want: what is no longer wanted must be noticed."""
         others = (_unit(kind, stanza["name"]) for kind in TYPES for stanza in self.all_stanzas)
         return list(dict.fromkeys([*self.units, SERVER_UNIT, CATALOG_TIMER, *others]))
+
+    def watched_units(self) -> list[str]:
+        """Also what the timers start: systemd keeps that as it was when it was read."""
+        timers = [unit for unit in self.units if unit != SERVER_UNIT]
+        return [*self.known_units(), *(f"{unit.removesuffix('.timer')}.service" for unit in timers)]
 
     def tls_files(self) -> list[str]:
         return [self.get(f"tls_{name}_file") for name in ("certificate", "key", "ca")]
@@ -276,12 +295,71 @@ def _last_number(answer: str) -> int:
     return int(answer.rpartition(" ")[2])
 
 
-def _stanzas_due(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -> list[dict[str, t.Any]]:
-    """Those that are not all right in every repository, and all of them when it is another repository now."""
-    if any(file["path"] == CONFIGURATION for file in differing):
+def _stanzas_due(
+    wanted: _Wanted, differing: t.Sequence[Values], host: Values, clusters: t.Mapping[str, int]
+) -> list[dict[str, t.Any]]:
+    """Those that are not all right in every repository, and all when it is another repository now, or on request."""
+    if any(file["path"] == CONFIGURATION for file in differing) or boolean(wanted.get("upgrade_stanza")):
         return wanted.stanzas
-    sound = {each["name"] for each in _info(host) or [] if each["status"]["code"] == 0}
+    sound = {each["name"] for each in _info(host) or [] if _is_sound(each, clusters.get(each["name"]))}
     return [stanza for stanza in wanted.stanzas if stanza["name"] not in sound]
+
+
+def _is_sound(stanza: Values, system_id: int | None) -> bool:
+    """pgBackRest calls a stanza sound that has any backup, be it that of a cluster which is no more."""
+    current = _current_databases(stanza)
+    backups = {(each["database"].get("repo-key", 1), each["database"]["id"]) for each in stanza.get("backup") or []}
+    return (
+        stanza["status"]["code"] == 0
+        and bool(current)
+        and all((repo, database["id"]) in backups for repo, database in current.items())
+        and all(system_id in (None, database["system-id"]) for database in current.values())
+    )
+
+
+def _current_databases(stanza: Values) -> dict[int, Values]:
+    """By repository the cluster that the stanza belongs to now."""
+    databases = sorted(stanza.get("db") or [], key=lambda each: each["id"])
+    return {each.get("repo-key", 1): each for each in databases}
+
+
+def _clusters(wanted: _Wanted, host: Values, hostvars: t.Mapping[str, t.Any]) -> dict[str, int]:
+    """System identifiers of the clusters by stanza, where they are known."""
+    found = {}
+    for stanza in wanted.stanzas:
+        asked = host
+        if stanza.get("pg_host"):
+            # The node was asked before, unless this run leaves it out.
+            asked = _look_at(stanza["node"], hostvars)
+        system_id = asked.get(f"system_id:{stanza['pg_path']}")
+        if system_id:
+            found[stanza["name"]] = int(system_id)
+    return found
+
+
+def _look_at(node: str, hostvars: t.Mapping[str, t.Any]) -> Values:
+    # No get(): what Ansible's hostvars return for a host that they lack is no None.
+    look = hostvars[node].get("__pgbackrest_host_look") if node in hostvars else None
+    return (look or {}).get("pairs") or {}
+
+
+def _cluster_problems(wanted: _Wanted, host: Values, clusters: t.Mapping[str, int]) -> list[str]:
+    """While a stanza belongs to another cluster, the server's archiving fails and no backup can be taken."""
+    if boolean(wanted.get("upgrade_stanza")):
+        return []
+    paths = {stanza["name"]: stanza["pg_path"] for stanza in wanted.stanzas}
+    problems = []
+    for stanza in _info(host) or []:
+        system_id = clusters.get(stanza["name"])
+        others = [each["system-id"] for each in _current_databases(stanza).values() if each["system-id"] != system_id]
+        if system_id is not None and others:
+            problems.append(
+                f"Stanza {stanza['name']} belongs to another cluster (system identifier {others[0]}) than the one in "
+                f"{paths[stanza['name']]} (system identifier {system_id}), whose archiving fails. Where the node was "
+                "made anew or upgraded, run this once with -e pgbackrest_upgrade_stanza=true: the old backups stay, and a first "
+                "full one of the new cluster is taken. Otherwise use another stanza."
+            )
+    return problems
 
 
 def _info(host: Values) -> list[dict[str, t.Any]] | None:

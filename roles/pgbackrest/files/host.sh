@@ -2,11 +2,12 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# host.sh DATA_DIRECTORY PACKAGES UNITS CALENDARS STANZAS FILE... : prints what the role must know of the host, as lines of a name, a
-# tab and a value. CALENDARS are separated by semicolons; STANZAS are those whose repository is looked at. Reads only.
+# host.sh DATA_DIRECTORY PACKAGES UNITS CALENDARS STANZAS CLUSTERS FILE... : prints what the role must know of the host, as lines of a
+# name, a tab and a value. CALENDARS, and the data directories CLUSTERS, are separated by semicolons; STANZAS are those whose repository is
+# looked at. Reads only.
 set -eu
-data=$1 packages=$2 units=$3 calendars=$4 stanzas=$5
-shift 5
+data=$1 packages=$2 units=$3 calendars=$4 stanzas=$5 clusters=$6
+shift 6
 say() { printf '%s\t%s\n' "$1" "$2"; }
 
 say processors "$(nproc)"
@@ -39,6 +40,10 @@ done
 old=$IFS IFS=';'
 for calendar in $calendars; do
     systemd-analyze calendar "$calendar" >/dev/null 2>&1 || say "calendar:$calendar" wrong
+done
+# Which cluster it is: the system identifier, the first 8 bytes of pg_control. A restore under way has none.
+for cluster in $clusters; do
+    if [ -f "$cluster/global/pg_control" ]; then say "system_id:$cluster" "$(od -An -N8 -tu8 "$cluster/global/pg_control" | tr -d ' ')"; fi
 done
 IFS=$old
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import struct
 import subprocess
 import typing as t
 from pathlib import Path
@@ -39,6 +40,22 @@ def bare_host(given: dict[str, t.Any]) -> dict[str, str]:
     return {"processors": "4", "wal_size_mb": "40000", **tls}
 
 
+OLD, NEW = 7_000_000_000_000_000_001, 17_000_000_000_000_000_002
+DATA_IS_NEW = {"system_id:/data": str(NEW)}
+
+
+def stanza_info(
+    name: str = "pg1", clusters: t.Sequence[int] = (OLD,), backups_of: t.Sequence[int] = (1,), repo: int = 1
+) -> dict[str, t.Any]:
+    """A stanza as pgBackRest tells it: the clusters that it belonged to in turn, the numbers of those it has backups of."""
+    return {
+        "name": name,
+        "status": {"code": 0},
+        "db": [{"id": number, "repo-key": repo, "system-id": each} for number, each in enumerate(clusters, start=1)],
+        "backup": [{"label": "x", "database": {"id": each, "repo-key": repo}} for each in backups_of],
+    }
+
+
 def settled_host(given: dict[str, t.Any]) -> dict[str, str]:
     """What the host answers once all that was due has been done."""
     host = bare_host(given)
@@ -50,7 +67,7 @@ def settled_host(given: dict[str, t.Any]) -> dict[str, str]:
     host |= {f"folder:{folder['path']}": "there" for folder in found["folders"]}
     host |= {f"package:{package}": "installed" for package in found["packages_missing"]}
     host |= {f"unit:{unit}": "active enabled no 9" for unit in found["units_wanted"]}
-    host["info"] = json.dumps([{"name": each["name"], "status": {"code": 0}} for each in given["pgbackrest_stanzas"]])
+    host["info"] = json.dumps([stanza_info(name=each["name"]) for each in given["pgbackrest_stanzas"]])
     return host
 
 
@@ -99,7 +116,8 @@ def test_all_that_is_written_is_asked_about() -> None:
     found = state(given, bare_host(given))
     assert {file["path"] for file in found["differing"]} <= set(words)
     assert set(found["units_wanted"]) <= set(words[5].split())
-    asked_folders = {word.rpartition("/")[0] for word in words[8:]}
+    assert words[8] == "/data"
+    asked_folders = {word.rpartition("/")[0] for word in words[9:]}
     assert {folder["path"] for folder in found["folders"]} <= asked_folders
 
 
@@ -173,6 +191,74 @@ def test_a_stanza_that_is_not_well_is_due() -> None:
     info = json.dumps([{"name": "pg1", "status": {"code": 2}}])
     assert [each["name"] for each in state(given, {**settled_host(given), "info": info})["stanzas_due"]] == ["pg1"]
     assert state(given, {**settled_host(given), "info": ""})["change_due"]
+
+
+def due(given: dict[str, t.Any], host: dict[str, t.Any], hostvars: dict[str, t.Any] | None = None) -> tuple[list[str], list[str]]:
+    found = pgbackrest_state(given, host, SOURCES, OPTIONS, False, hostvars)
+    assert found["change_due"] == bool(found["problems"] or found["stanzas_due"])
+    return [each["name"] for each in found["stanzas_due"]], found["problems"]
+
+
+def test_a_stanza_of_another_cluster_ends_the_run_each_time_until_it_is_upgraded() -> None:
+    host = settled_host(values())
+    assert due(values(), {**host, "system_id:/data": str(OLD)}) == ([], [])
+    _stanzas, (problem,) = due(values(), host | DATA_IS_NEW)
+    assert f"belongs to another cluster (system identifier {OLD}) than the one in /data (system identifier {NEW})" in problem
+    assert "-e pgbackrest_upgrade_stanza=true" in problem
+    assert due(values(pgbackrest_upgrade_stanza=True), host | DATA_IS_NEW) == (["pg1"], [])
+    # Upgraded, and no backup of the new cluster; then with one.
+    upgraded = stanza_info(clusters=(OLD, NEW))
+    assert due(values(), {**host, **DATA_IS_NEW, "info": json.dumps([upgraded])}) == (["pg1"], [])
+    backed_up = stanza_info(clusters=(OLD, NEW), backups_of=(1, 2))
+    assert due(values(), {**host, **DATA_IS_NEW, "info": json.dumps([backed_up])}) == ([], [])
+
+
+def test_one_repository_of_two_that_lacks_a_backup_of_the_cluster_is_due() -> None:
+    first, second = stanza_info(clusters=(OLD, NEW), backups_of=(2,)), stanza_info(clusters=(OLD, NEW), backups_of=(1,), repo=2)
+    both = {**first, "db": first["db"] + second["db"], "backup": first["backup"] + second["backup"]}
+    assert due(values(), {**settled_host(values()), **DATA_IS_NEW, "info": json.dumps([both])}) == (["pg1"], [])
+
+
+def test_a_repository_host_knows_the_cluster_from_the_node() -> None:
+    given = values(pgbackrest_stanzas=[{**STANZA, "pg_host": "192.0.2.1"}])
+    host = settled_host(given)
+    assert pgbackrest_look(given, OPTIONS)[8] == ""
+    asked = {"pg1": {"__pgbackrest_host_look": {"pairs": DATA_IS_NEW}}}
+    _stanzas, (problem,) = due(given, host, asked)
+    assert "belongs to another cluster" in problem
+    # The node is not in this run.
+    for hostvars in ({}, {"pg1": {}}):
+        assert due(given, host, hostvars) == ([], [])
+
+
+def test_the_host_tells_its_clusters(tmp_path: Path) -> None:
+    for name in ("a b", "empty"):
+        (tmp_path / name / "global").mkdir(parents=True)
+    (tmp_path / "a b/global/pg_control").write_bytes(struct.pack("=QIII", NEW, 1300, 202307071, 6) + b"\0" * 100)
+    script = (ROLE / "files/host.sh").read_text()
+    say = next(line for line in script.splitlines() if line.startswith("say()"))
+    part = script[script.index("for cluster in") : script.index("IFS=$old")]
+    clusters = f"{tmp_path}/a b;{tmp_path}/empty"
+    argv = ["sh", "-euc", f"{say}\nIFS=';'\nclusters=$1\n{part}", "sh", clusters]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert done.stdout == f"system_id:{tmp_path}/a b\t{NEW}\n"
+
+
+@pytest.mark.parametrize(
+    ("unit", "answer"),
+    [
+        ("multimaster-backup-incr@pg1.timer", "active enabled yes 9"),
+        ("multimaster-backup-full@pg1.service", "inactive static yes 0"),
+        ("multimaster-backup-catalog.service", "inactive static yes 0"),
+    ],
+)
+def test_what_systemd_has_not_read_since_an_interrupted_run_is_read(unit: str, answer: str) -> None:
+    given = values()
+    assert unit in pgbackrest_look(given, OPTIONS)[5].split()
+    found = state(given, {**settled_host(given), f"unit:{unit}": answer})
+    assert (found["differing"], found["service_due"], found["units_differ"]) == ([], True, True)
+    # A backup that runs is no unit that is to be stopped.
+    assert found["units_unwanted"] == []
 
 
 def test_a_newer_certificate_restarts_the_server() -> None:

@@ -41,6 +41,23 @@ def test_why_there_is_no_first_backup() -> None:
     assert template(ROLE_VARIABLES, "__pgbackrest_first_warnings", __pgbackrest_first=first) == ["Redis is away."]
 
 
+def test_why_no_stanza_is_created() -> None:
+    results = [
+        {"skipped": True, "item": {"name": "pg0"}},
+        {"rc": 0, "stderr": "", "item": {"name": "pg1"}},
+        {"rc": 1, "stderr": "WARNING: x\nERROR: Mount the repository.\n", "msg": "non-zero return code", "item": {"name": "pg2"}},
+        {"rc": 2, "stderr": "", "msg": "No such file or directory", "item": {"name": "pg3"}},
+        {"rc": -9, "stderr": "", "msg": "", "item": {"name": "pg4"}},
+        {"msg": "Missing sudo password", "item": {"name": "pg5"}},
+    ]
+    assert template(ROLE_VARIABLES, "__pgbackrest_lost_words", __pgbackrest_lost={"results": results}) == [
+        "Mount the repository.",
+        "Whether backups of pg3 are lost cannot be told: No such file or directory",
+        "Whether backups of pg4 are lost cannot be told: the program said nothing.",
+        "Whether backups of pg5 are lost cannot be told: Missing sudo password",
+    ]
+
+
 def test_what_the_inventory_says_of_the_catalogue_and_the_certificates_counts() -> None:
     own: dict[str, t.Any] = {
         "pgbackrest_catalog_servers": [{"host": "redis.example", "port": 6380}],
