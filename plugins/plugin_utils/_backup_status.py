@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 Data = t.Mapping[str, t.Any]
@@ -19,21 +20,31 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def backup_status(
-    stanza: Data, records: t.Sequence[Data], max_age_seconds: float, schedules: t.Mapping[str, str] | None = None
+    stanza: Data,
+    records: t.Sequence[Data],
+    max_age_seconds: float,
+    schedules: t.Mapping[str, str] | None = None,
+    noted: str = "",
 ) -> dict[str, t.Any]:
-    """``stanza`` as pgbackrest_info returns one, ``records`` of the catalogue, ``schedules`` by type as systemd's calendars.
+    """``stanza`` as pgbackrest_info returns one, ``records`` of the catalogue, ``schedules`` by type as systemd's calendars,
+    ``noted`` the text of the file in which the host that takes the backups notes failed runs: all there is without a
+    catalogue.
 
     Returns ``types`` (of each type the newest backup, with how many there are), ``windows`` (what can be restored to when),
     ``backups`` and ``problems``.
     """
     backups = list(stanza.get("backups") or [])
     problems = list(stanza.get("problems") or [])
-    newest = min((each["age_seconds"] for each in backups), default=None)
+    # Those of a cluster that the stanza no longer belongs to do not count.
+    current = [each for each in backups if each.get("current", True)]
+    newest = min((each["age_seconds"] for each in current), default=None)
     if newest is not None and newest > max_age_seconds:
         problems.append(f"Its newest backup is {newest / 3600:.0f} hours old. Look at the timers: systemctl list-timers.")
     else:
-        problems += _too_old(backups, max_age_seconds, schedules or {})
-    failures = _failures(stanza["name"], backups, records)
+        problems += _too_old(current, max_age_seconds, schedules or {})
+    here, unread = _noted(noted)
+    problems += unread
+    failures = _failures(stanza["name"], current, [*records, *here])
     for failure in failures:
         reason = failure.get("error") or "no reason is known"
         problems.append(f"The {failure['type']} backup of {failure['timestamp']} failed: {reason}")
@@ -54,14 +65,26 @@ def _newest(kind: str, backups: t.Sequence[Data]) -> dict[str, t.Any]:
     return {"count": len(of_kind), **{name: newest.get(name) for name in wanted}}
 
 
+def _noted(text: str) -> tuple[list[Data], list[str]]:
+    """The failed runs in the host's file, and what is wrong with it."""
+    if not text.strip():
+        return [], []
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    wanted = {"stanza", "type", "timestamp", "status"}
+    if not isinstance(found, list) or not all(isinstance(each, dict) and wanted <= set(each) for each in found):
+        return [], ["The host's own list of failed backups is no such list in JSON: failed runs may be missing here."]
+    return found, []
+
+
 def _failures(stanza: str, backups: t.Sequence[Data], records: t.Sequence[Data]) -> list[dict[str, t.Any]]:
     """Of each type the last failed run that no good backup has followed which stands for it."""
     found = []
     for kind in TYPES:
         failed = [
-            each
-            for each in records
-            if each.get("stanza") == stanza and each.get("status") == FAILED and each.get("type") == kind
+            each for each in records if each.get("stanza") == stanza and each.get("status") == FAILED and each.get("type") == kind
         ]
         if not failed:
             continue

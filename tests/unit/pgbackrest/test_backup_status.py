@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import typing as t
 
 import pytest
@@ -55,6 +56,24 @@ def test_a_failed_run_is_a_problem_until_a_good_one_follows() -> None:
     assert len(backup_status(STANZA, [failed("2026-11-02T23:30:00Z")], 90000)["problems"]) == 1
     assert backup_status(STANZA, [failed("2026-11-02T21:30:00Z")], 90000)["problems"] == []
     assert backup_status(STANZA, [failed("2026-11-03T00:00:00Z", "pg2")], 90000)["problems"] == []
+
+
+def test_failed_runs_are_seen_without_a_catalogue() -> None:
+    record = {**failed("2026-11-03T00:00:00Z"), "label": "failed-20261103"}
+    found = backup_status(STANZA, [], 90000, noted=json.dumps([record]))
+    assert found["problems"] == ["The diff backup of 2026-11-03T00:00:00Z failed: no room"]
+    # The catalogue may know it, too.
+    assert backup_status(STANZA, [record], 90000, noted=json.dumps([record]))["problems"] == found["problems"]
+    for damaged in ("[{", "{}", "[1]", "[{}]"):
+        (problem,) = backup_status(STANZA, [], 90000, noted=damaged)["problems"]
+        assert "list of failed backups" in problem
+
+
+def test_backups_of_a_former_cluster_are_no_backups_of_this_one() -> None:
+    former = [{**each, "current": False} for each in STANZA["backups"]]
+    new = {**backup("N", "full", 100000, "2026-11-01T00:00:00Z"), "current": True}
+    (problem,) = backup_status({**STANZA, "backups": [*former, new]}, [], 90000)["problems"]
+    assert "newest backup is 28 hours old" in problem
 
 
 @pytest.mark.parametrize(
