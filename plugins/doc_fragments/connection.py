@@ -97,7 +97,8 @@ options:
         type: path
       connect_timeout:
         description:
-          - Seconds to wait for the peer to answer, and for it to acknowledge what it is sent (C(tcp_user_timeout)). 0 waits for ever.
+          - Seconds to wait for the peer to answer, and for it to acknowledge what it is sent (C(tcp_user_timeout)).
+            0 waits for ever.
           - The second ends an apply worker's attempt to reach a host that is away, so that it finds it soon after it is back.
         type: int
         default: 5
