@@ -16,6 +16,7 @@ def words(run: PlaybookRun) -> str:
     return " ".join(run.output.split())
 
 
+@pytest.mark.long
 def test_a_timer_that_systemd_has_not_read_is_read(nodes: list[BackedUp]) -> None:
     first = nodes[0]
     timer = f"{first.unit('full')}.timer"
@@ -33,6 +34,7 @@ def test_a_timer_that_systemd_has_not_read_is_read(nodes: list[BackedUp]) -> Non
     assert "Sun *-*-* 01:00:00" in after
 
 
+@pytest.mark.long
 def test_failed_backups_are_seen_without_a_catalogue(nodes: list[BackedUp]) -> None:
     second = nodes[1]
     folder = f"{second.repository}/backup/{second.name}"
