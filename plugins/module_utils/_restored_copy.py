@@ -57,6 +57,22 @@ SILENT = {
 }
 # What a task's settings may change: a copy leaves the memory to the live node.
 SMALL = {"shared_buffers": "128MB", "huge_pages": "off", "autovacuum": "off"}
+# A server of a mesh has a replication origin for each subscription, more than PostgreSQL's default has room for; a server that
+# has no room for them ends while it starts. This is far more than any has, and costs some kB of memory.
+ROOM_FOR_ORIGINS = "1000"
+# What counts the origins, since this version and before it.
+OWN_SETTING_OF_ORIGINS_SINCE = 18
+
+# Of a session, where neither ALTER DATABASE nor ALTER ROLE of the backed up server can say otherwise: an examination takes its
+# time, and writes. The number is the version that has the setting first.
+_UNHURRIED = {
+    "statement_timeout": ("0", 0),
+    "lock_timeout": ("0", 0),
+    "idle_in_transaction_session_timeout": ("0", 0),
+    "idle_session_timeout": ("0", 14),
+    "transaction_timeout": ("0", 17),
+    "default_transaction_read_only": ("off", 0),
+}
 
 
 class RestoredCopy:
@@ -107,7 +123,8 @@ class RestoredCopy:
         self._require_free_port()
         self._write_files()
         argv = [self.program("postgres", directory), "-D", self.path]
-        for name, value in {**self._sizes(directory), **SMALL, **self._settings, **self._own(), **SILENT}.items():
+        sizes = {**self._sizes(directory), **room_for_origins(directory.version or "")}
+        for name, value in {**sizes, **SMALL, **self._settings, **self._own(), **SILENT}.items():
             argv += ["-c", f"{name}={value}"]
         with open(os.path.join(self.path, LOG), "wb") as log:
             server = subprocess.Popen(  # noqa: S603 an argument list of this collection's own making, without a shell
@@ -140,7 +157,13 @@ class RestoredCopy:
         stop_server(read_data_directory(self.path))
 
     def session(self, database: str) -> t.Any:
-        session = psycopg2.connect(host=self.socket_directory, port=self.port, dbname=database, connect_timeout=10)
+        session = psycopg2.connect(
+            host=self.socket_directory,
+            port=self.port,
+            dbname=database,
+            connect_timeout=10,
+            options=session_options(read_data_directory(self.path).version or ""),
+        )
         session.autocommit = True
         return session
 
@@ -212,3 +235,21 @@ class RestoredCopy:
     def _end_of_log(self) -> str:
         with open(os.path.join(self.path, LOG), encoding="utf-8", errors="replace") as stream:
             return " | ".join(" ".join(line.split()) for line in stream.readlines()[-LOG_LINES:])
+
+
+def room_for_origins(version: str) -> dict[str, str]:
+    """Settings with which a server of this version starts, however many replication origins it has."""
+    names = ["max_replication_slots"]
+    if _major(version) >= OWN_SETTING_OF_ORIGINS_SINCE:
+        names.append("max_active_replication_origins")
+    return dict.fromkeys(names, ROOM_FOR_ORIGINS)
+
+
+def session_options(version: str) -> str:
+    """libpq's ``options`` of a session that a server of this version neither cuts off nor keeps from writing."""
+    return " ".join(f"-c {name}={value}" for name, (value, since) in _UNHURRIED.items() if _major(version) >= since)
+
+
+def _major(version: str) -> int:
+    major = version.partition(".")[0]
+    return int(major) if major.isdigit() else 0

@@ -22,6 +22,9 @@ except ImportError:  # reported by the module; the import must succeed without i
     sql = None  # type: ignore[assignment]
 
 PROBLEMS_SHOWN = 20
+# Classes of SQLSTATE that say that data is damaged or gone: what PostgreSQL finds wrong inside itself (amcheck's errors are among
+# these), and errors of the disk. Any other failure of a check says nothing about the data.
+DAMAGE = ("XX", "58")
 
 _DATABASES = "SELECT datname FROM pg_catalog.pg_database WHERE datallowconn AND NOT datistemplate ORDER BY datname"
 _STATE = """
@@ -79,10 +82,17 @@ def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[s
         finally:
             if not params["keep_running"]:
                 copy.stop()
+    unchecked = result.pop("unchecked")
     if result["problems"]:
         found = " ".join(result["problems"][:PROBLEMS_SHOWN])
         raise MultimasterError(
             f"The restored copy in {copy.path} is damaged: {found} Restore an older backup.",
+            **{key: value for key, value in result.items() if key != "changed"},
+        )
+    if unchecked:
+        raise MultimasterError(
+            f"The restored copy in {copy.path} could not be checked: {' '.join(unchecked[:PROBLEMS_SHOWN])} This says "
+            f"nothing about the backup. Mend the cause and run this again.",
             **{key: value for key, value in result.items() if key != "changed"},
         )
     return result
@@ -105,17 +115,21 @@ def _prove(copy: RestoredCopy, params: dict[str, t.Any]) -> dict[str, t.Any]:
         "databases": [],
         "subscriptions": [],
         "problems": [],
+        "unchecked": [],
     }
     for name in names:
         with contextlib.closing(copy.session(name)) as session:
             result["subscriptions"] += [f"{name}: {each}" for each in _detach(session)]
             if params["databases"] and name not in params["databases"]:
                 continue
-            checked, problems = _check(session) if params["amcheck"] else (0, [])
+            checked, problems, unchecked = _check(session) if params["amcheck"] else (0, [], [])
             # What is damaged cannot be counted.
-            rows = _count(session) if params["count_rows"] and not problems else {}
+            rows = _count(session) if params["count_rows"] and not problems and not unchecked else {}
             result["databases"].append({"name": name, "checked": checked, "rows": rows})
             result["problems"] += [f"{name}: {each}" for each in problems]
+            result["unchecked"] += [f"{name}: {each}" for each in unchecked]
+            if session.closed:  # the server ended; what was found until then is told
+                break
     return result
 
 
@@ -132,25 +146,33 @@ def _detach(session: t.Any) -> list[str]:
     return found
 
 
-def _check(session: t.Any) -> tuple[int, list[str]]:
-    """How many relations were checked, and what is wrong with them."""
+def _check(session: t.Any) -> tuple[int, list[str], list[str]]:
+    """How many relations were checked, what is wrong with them, and what kept others from being checked."""
     _run(session, "CREATE EXTENSION IF NOT EXISTS amcheck")
     schema = sql.Identifier(_rows(session, _AMCHECK)[0][0])
     heap = sql.SQL("SELECT blkno, msg FROM {}.verify_heapam(%s::pg_catalog.oid) LIMIT 3").format(schema)
     index = sql.SQL("SELECT {}.bt_index_check(%s::pg_catalog.oid, true)").format(schema)
-    problems = []
     heaps, indexes = _rows(session, _HEAPS), _rows(session, _INDEXES)
-    for name, oid in heaps:
+    checked, problems, unchecked = 0, [], []
+    for query, name, oid in [*((heap, *each) for each in heaps), *((index, *each) for each in indexes)]:
         try:
-            problems += [f"{name}, block {block}: {message}." for block, message in _rows(session, heap, [oid])]
+            found = _rows(session, query, [oid])
+            # A B-tree's check has nothing to tell but an error.
+            problems += [f"{name}, block {block}: {message}." for block, message in (found if query is heap else [])]
         except psycopg2.Error as error:
+            if not is_damage(error):
+                unchecked.append(f"{name}: {_first_line(error)}.")
+                if session.closed:
+                    break
+                continue
             problems.append(f"{name}: {_first_line(error)}.")
-    for name, oid in indexes:
-        try:
-            _run(session, index, [oid])
-        except psycopg2.Error as error:
-            problems.append(f"{name}: {_first_line(error)}.")
-    return len(heaps) + len(indexes), problems
+        checked += 1
+    return checked, problems, unchecked
+
+
+def is_damage(error: psycopg2.Error) -> bool:
+    """Whether a check that failed has found damage. A time limit or a missing right is none."""
+    return (error.pgcode or "").startswith(DAMAGE)
 
 
 def _count(session: t.Any) -> dict[str, int]:

@@ -114,3 +114,55 @@ def test_two_copies_on_one_port(restored: Host) -> None:
     # The port of one and the directory of the other that runs.
     prove(restored, pg_path=other, port=COPY_PORT + 1, keep_running=True, amcheck=False)
     assert "another port" in prove(restored, fails=True, pg_path=other)["msg"]
+
+
+def test_a_node_with_more_subscriptions_than_a_server_has_room_for_by_default(backed_up: Host) -> None:
+    backed_up.sql("ALTER SYSTEM SET max_replication_slots = 20")
+    backed_up.server("restart")
+    try:
+        backed_up.sql("SELECT pg_replication_origin_create('peer_' || n) FROM generate_series(1, 11) n")
+        backed_up.sql("SELECT pg_replication_origin_advance('peer_' || n, '0/1000000') FROM generate_series(1, 11) n")
+        backed_up.sql("CHECKPOINT")
+        backed_up.backup("full")
+        backed_up.restore(type="immediate")
+        proof = prove(backed_up, keep_running=True, amcheck=False)
+        assert proof["databases"][-1]["rows"] == {"public.rows": 2}
+        assert backed_up.sql("SELECT count(*) FROM pg_replication_origin_status", COPY_PORT) == "11"
+    finally:
+        backed_up.sql("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+        backed_up.sql("ALTER SYSTEM RESET max_replication_slots")
+        backed_up.sql("CHECKPOINT")
+        backed_up.server("restart")
+
+
+def test_limits_of_the_backed_up_server_do_not_hold_for_its_examination(backed_up: Host) -> None:
+    backed_up.sql("CREATE DATABASE hurried")
+    try:
+        backed_up.sql("ALTER DATABASE hurried SET statement_timeout = '1ms'")
+        backed_up.sql("ALTER DATABASE hurried SET default_transaction_read_only = on")
+        backed_up.backup("full")
+        backed_up.restore(type="immediate")
+        proof = prove(backed_up, databases=["hurried"])
+        assert [each["name"] for each in proof["databases"]] == ["hurried"]
+        assert proof["databases"][0]["checked"] > 200
+    finally:
+        backed_up.sql("DROP DATABASE hurried")
+
+
+def test_what_cannot_be_checked_is_not_called_damaged(backed_up: Host) -> None:
+    backed_up.sql("CREATE FUNCTION fickle(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS 'BEGIN RETURN $1; END'")
+    try:
+        backed_up.sql("CREATE INDEX rows_fickle ON rows (fickle(id))")
+        backed_up.sql(
+            "CREATE OR REPLACE FUNCTION fickle(integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS "
+            "'BEGIN RAISE EXCEPTION $$not today$$; END'"
+        )
+        backed_up.backup("full")
+        backed_up.restore(type="immediate")
+        failed = prove(backed_up, fails=True)
+        assert "could not be checked: postgres: rows_fickle: not today." in failed["msg"]
+        assert "damaged" not in failed["msg"]
+        assert failed["problems"] == []
+        backed_up.run("test", "!", "-e", f"{COPY}/postmaster.pid")
+    finally:
+        backed_up.sql("DROP FUNCTION fickle CASCADE")
