@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -50,6 +51,7 @@ PGBACKREST_SPEC: dict[str, dict[str, t.Any]] = {
 # A full disk leaves less than this; pgBackRest itself reports it with a misleading error number at times.
 LITTLE_ROOM = 1 << 20
 LOCK_POLL_SECONDS = 0.5
+_COUNTED = re.compile(r"expire command encountered \d+ error")
 
 Run = t.Callable[[t.Sequence[str], t.Mapping[str, str], t.Sequence[int]], "tuple[int, str, str]"]
 
@@ -140,9 +142,12 @@ class PgBackRest:
         """The error of a command that failed."""
         told = messages(self.clean(err)) or messages(self.clean(out))
         errors = [each for each in told if each.level in ("ERROR", "ASSERT")]
-        last = errors[-1] if errors else None
+        # expire counts its errors at the end; they themselves come before.
+        told_apart = [each for each in errors if not _COUNTED.match(each.text)] or errors
+        last = told_apart[-1] if told_apart else None
         text = last.text if last else self.clean(err or out).strip()
-        key = self.repo or 1
+        key = self._repository_of(argv, text)
+        text = re.sub(r"^repo\d+: ", "", text)
         failure = Failure(
             code=last.code if last and last.code else code,
             text=text,
@@ -221,6 +226,14 @@ class PgBackRest:
         for message in messages(self.clean(err)):
             if message.level == "WARN":
                 self.warn("pgBackRest: " + " ".join(message.text.split()))
+
+    def _repository_of(self, argv: t.Sequence[str], text: str) -> int:
+        """Key of the repository in which a command failed: the one that it was limited to, or the first that it complains of."""
+        named = next((word.removeprefix("--repo=") for word in argv if word.startswith("--repo=")), None)
+        complained = re.search(r"(?:^|\s)repo(\d+): ", text)
+        if named or complained:
+            return int(named or (complained.group(1) if complained else 0))
+        return self.repo or self.configuration.repositories(self.stanza or "")[0]
 
     def _repository_is_full(self, key: int) -> bool:
         path = self.configuration.local_path(self.stanza or "", key)

@@ -48,7 +48,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import read_archives
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
     Target,
-    choose_backup,
+    backups_to_try,
     loses_silently,
     parse_target,
     refuse_unreachable,
@@ -90,6 +90,8 @@ class Restore:
     damage_is_silent: bool
     """Whether a server that does not get all the segments opens all the same."""
     before: DataDirectory
+    repos: tuple[int, ...] = ()
+    """Keys of the stanza's repositories: recovery takes a segment from the first of them that has it."""
     differences: Differences = field(default_factory=Differences)
 
 
@@ -165,14 +167,13 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if not params["force_mesh_member"]:
         refuse_mesh_member(before, in_place)
 
-    backup = choose_backup(stanza, repos, target, params["set"])
+    choices = backups_to_try(stanza, repos, target, params["set"])
+    backup, archive, last = _reachable(pgbackrest, stanza, choices, target, warn)
     if in_place and not params["force_mesh_member"]:
         refuse_mesh_backup(pgbackrest, backup)
     if not in_place:
         live = links_of_tablespaces(configured) if configured else []
         refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"], live)
-    archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
-    last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo), warn)
     if params["check_free_space"]:
         length = len(archive.path(backup, last)) if archive and last else 0
         size = archive.segment_size if archive else DEFAULT_SEGMENT_SIZE
@@ -180,6 +181,11 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         refuse_too_little_space(path, spaces, backup.size, length, size)
     if backup.has_errors:
         warn(f"Backup {backup.label} has pages with wrong checksums: the node's data was damaged when it was taken.")
+    elif choices[-1].has_errors:
+        warn(
+            f"The newest backup {choices[-1].label} has pages with wrong checksums, so {backup.label}, which has none, is "
+            f"restored in its place. To restore that one, name it in set."
+        )
 
     database = stanza.database(backup)
     if params["require_programs"] and database:
@@ -196,6 +202,7 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         last_segment=last,
         damage_is_silent=loses_silently(target, database),
         before=before,
+        repos=tuple(each.key for each in stanza.repositories),
     )
     restore.differences.add(
         path,
@@ -203,6 +210,26 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         _state(before),
     )
     return restore
+
+
+def _reachable(
+    pgbackrest: PgBackRest, stanza: Stanza, choices: t.Sequence[Backup], target: Target, warn: t.Callable[[str], None]
+) -> tuple[Backup, Archive | None, Segment | None]:
+    """The first of the backups from which the archive leads to the target, with its archive and the last segment that is read.
+    Where there is none, the error is that of the last one, which is the newest."""
+    for number, backup in enumerate(choices, 1):
+        archive = read_archives(pgbackrest, stanza, [backup.repo]).of(backup)
+        told: list[str] = []
+        try:
+            last = refuse_unreachable(stanza, backup, target, archive, pgbackrest.where(backup.repo), told.append)
+        except MultimasterError:
+            if number == len(choices):
+                raise
+        else:
+            for each in told:
+                warn(each)
+            return backup, archive, last
+    raise AssertionError("There is no backup to try.")
 
 
 # --- guards ------------------------------------------------------------------------------------------------------------
@@ -484,9 +511,10 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                     f"not be fetched to compare it with its checksum, which says nothing about it. Run this again with delta.",
                     **failure.details,
                 ) from None
+            where = _places(pgbackrest, restore, segment, copy) if problem else ""
             if problem and tells:
                 pgbackrest.warn(
-                    f"WAL segment {restore.archive.name(segment)} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery "
+                    f"WAL segment {restore.archive.name(segment)} in {where} {problem}: recovery "
                     f"ends before it. Where the target is later, the restored server stops with the message that it was not "
                     f"reached, and loses nothing in silence."
                 )
@@ -495,7 +523,7 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                 _hold_control(restore)
                 name = restore.archive.name(segment)
                 raise MultimasterError(
-                    f"WAL segment {name} in {pgbackrest.where(restore.backup.repo)} {problem}: recovery would end there "
+                    f"WAL segment {name} in {where} {problem}: recovery would end there "
                     f"and lose what comes "
                     f"later without a word. The files in {restore.path} are restored, but no server will start in them. "
                     f"Restore with delta "
@@ -510,10 +538,30 @@ def _hold_control(restore: Restore) -> None:
     os.rename(os.path.join(restore.path, CONTROL_FILE), os.path.join(restore.path, HELD_CONTROL_FILE))
 
 
-def _segment_problem(pgbackrest: PgBackRest, archive: Archive, segment: Segment, copy: str, path: str) -> str | None:
-    """What is wrong with the segment, or None. Raises where it cannot be fetched for another reason than its contents."""
+def _places(pgbackrest: PgBackRest, restore: Restore, segment: Segment, copy: str) -> str:
+    """The repositories, in words, in which something is wrong with the segment."""
+    keys = restore.repos if restore.archive is not None and len(restore.repos) > 1 else ()
+    found = []
+    for key in keys:
+        try:
+            wrong = _segment_problem(pgbackrest, t.cast(Archive, restore.archive), segment, copy, restore.path, key) is not None
+        except MultimasterError:
+            # It cannot be fetched from there for the moment, so it is another one's that recovery would get.
+            wrong = False
+        if wrong:
+            found.append(key)
+    return " and ".join(pgbackrest.where(key) for key in found or [restore.backup.repo])
+
+
+def _segment_problem(
+    pgbackrest: PgBackRest, archive: Archive, segment: Segment, copy: str, path: str, repo: int | None = None
+) -> str | None:
+    """What is wrong with the segment as recovery gets it, or as one repository has it; or None. Raises where it cannot be
+    fetched for another reason than its contents."""
     expected = archive.checksums.get(segment)
-    argv = pgbackrest.argv("archive-get", archive.name(segment), copy, f"--pg1-path={path}", "--no-archive-async", log="error")
+    argv = pgbackrest.argv(
+        "archive-get", archive.name(segment), copy, f"--pg1-path={path}", "--no-archive-async", repo=repo, log="error"
+    )
     code, out, err = pgbackrest.answer(argv)
     if code == 1:
         return "is missing"

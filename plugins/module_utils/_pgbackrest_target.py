@@ -122,8 +122,9 @@ def _offset(zone: str) -> str:
     return f"{zone[0]}{digits[:2]}:{digits[2:]}"
 
 
-def choose_backup(stanza: Stanza, repos: t.Sequence[int], target: Target, label: str | None) -> Backup:
-    """The newest backup that the target can be reached from, or the one that was asked for."""
+def backups_to_try(stanza: Stanza, repos: t.Sequence[int], target: Target, label: str | None) -> list[Backup]:
+    """The newest backup that is complete before the target, or the one that was asked for. Where the newest has pages with wrong
+    checksums, the newest without comes before it."""
     candidates = sorted(
         (each for each in stanza.backups if each.repo in repos), key=lambda each: (each.stop, -each.repo, each.label)
     )
@@ -141,8 +142,9 @@ def choose_backup(stanza: Stanza, repos: t.Sequence[int], target: Target, label:
                 f"Backup {label} was complete at {_end(named[-1])}, after the target {target.value}. Choose an earlier "
                 f"backup, or leave set out."
             )
-        return named[-1]
-    if target.type == "latest":
+        return [named[-1]]
+    # A time is one in the life of the former cluster, too; everything else would be taken for one of the present cluster.
+    if target.type != "time":
         candidates = _of_current_cluster(stanza, candidates)
     before = [each for each in candidates if _is_before(each, target)]
     if not before:
@@ -152,7 +154,8 @@ def choose_backup(stanza: Stanza, repos: t.Sequence[int], target: Target, label:
             f"{_end(candidates[0])}): there is nothing to start from. Choose a later target.",
             earliest=as_utc(candidates[0].stop),
         )
-    return before[-1]
+    sound = [each for each in before if not each.has_errors]
+    return [*sound[-1:], before[-1]] if before[-1].has_errors else [before[-1]]
 
 
 def _of_current_cluster(stanza: Stanza, candidates: list[Backup]) -> list[Backup]:

@@ -43,7 +43,7 @@ options:
     description:
       - V(latest) - all that is archived.
       - V(set) - exactly the backup in O(set), to the moment it was complete.
-      - V(immediate) - the same with the newest backup, or the one in O(set).
+      - V(immediate) - the same with the newest backup, or the one in O(set), chosen as it says.
       - V(time), V(xid), V(lsn), V(name) - to O(target), a time, a transaction, an LSN, or a restore point.
     type: str
     choices: [latest, set, time, xid, lsn, name, immediate]
@@ -56,7 +56,10 @@ options:
   set:
     description:
       - Label of the backup to start from.
-      - By default the newest that is complete before the target. Where a transaction or a restore point is cannot be known
+      - By default the newest that is complete before the target. One without pages with wrong checksums is preferred where the
+        archive leads from it to the target; a warning says so.
+      - Where the stanza was upgraded to another cluster, only O(type=time) and a label lead to a backup of the former one.
+      - Where a transaction or a restore point is cannot be known
         from outside, so
         for V(type=xid) and V(type=name) before the newest backup state the set; else the restored server stops with a
         message that the

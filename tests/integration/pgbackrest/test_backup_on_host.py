@@ -277,6 +277,33 @@ def test_damaged_pages_are_noted_and_told(backed_up: Host) -> None:
     assert labels(backed_up) == [*kept, again["backup"]["label"]]
     survey = backed_up.module("pgbackrest_info", {"stanza": STANZA})
     assert any("wrong checksums" in each for each in survey["problems"])
+    # A restore takes the sound one that is before them, and says so; the others where they are asked for.
+    restore = backed_up.restore(check=True)
+    assert restore["restored"]["set"] == kept[0]
+    assert restore.warned(f"The newest backup {again['backup']['label']} has pages with wrong checksums, so {kept[0]}")
+    asked = backed_up.restore(check=True, set=again["backup"]["label"])
+    assert asked["restored"]["set"] == again["backup"]["label"]
+
+
+def test_a_failure_in_the_second_repository_names_it(backed_up: Host) -> None:
+    second = f"{REPOSITORY}/second"
+    options = {"repo2-path": second}
+    backed_up.module("pgbackrest_stanza", {"stanza": STANZA, "options": options})
+    for _number in range(2):
+        backed_up.backup("full", repo=2, options={**options, "archive-check": False})
+    # It can be read, and nothing can be taken from it.
+    backed_up.run("chmod", "-R", "a-w", f"{second}/backup")
+    told = backed_up.module("pgbackrest_expire", {"stanza": STANZA, "retention_full": 1, "options": options}, fails=True)
+    backed_up.run("chmod", "-R", "u+w", f"{second}/backup")
+    assert second in told["msg"]
+    assert "repository 1" not in told["msg"]
+    # What is missing there, too.
+    (manifest,) = backed_up.shell(f"ls -d {second}/backup/{STANZA}/*F | tail -1").split()
+    backed_up.run("rm", f"{second}/archive/{STANZA}/archive.info", f"{second}/archive/{STANZA}/archive.info.copy")
+    told = backed_up.module("pgbackrest_expire", {"stanza": STANZA, "retention_full": 1, "options": options}, fails=True)
+    assert f"repository 2 ({second})" in told["msg"]
+    assert "repository 1" not in told["msg"]
+    assert backed_up.run("test", "-d", manifest, check=False).returncode == 0
 
 
 def test_expiry_keeps_so_many_of_each(node: Host) -> None:

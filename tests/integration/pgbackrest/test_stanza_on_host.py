@@ -95,6 +95,25 @@ def test_of_another_cluster_is_refused_and_can_be_upgraded(node: Host, other_clu
     assert not node.module("pgbackrest_stanza", {"stanza": STANZA})["changed"]
 
 
+def test_after_an_upgrade_only_a_time_or_a_label_leads_to_the_former_cluster(backed_up: Host, other_cluster: str) -> None:
+    (label,) = [each["label"] for each in backed_up.backups()]
+    backed_up.module(
+        "pgbackrest_stanza",
+        {
+            "stanza": STANZA,
+            "pg_path": other_cluster,
+            "state": "upgraded",
+            "options": {"pg1-path": other_cluster, "online": False},
+        },
+    )
+    targets = ({}, {"type": "immediate"}, {"type": "xid", "target": "9999"}, {"type": "name", "target": "x"})
+    for target in ({"type": "lsn", "target": "F/0"}, *targets):
+        told = backed_up.restore(fails=True, check=True, **target)
+        assert "is of the cluster that it held before it was upgraded" in told["msg"]
+        assert label in told["msg"]
+    assert backed_up.restore(check=True, type="set", set=label)["restored"]["set"] == label
+
+
 def test_absent_wants_force_for_backups_and_leaves_the_stanza_usable(backed_up: Host) -> None:
     refused = backed_up.module("pgbackrest_stanza", {"stanza": STANZA, "state": "absent"}, fails=True)
     assert "has 1 backups" in refused["msg"]

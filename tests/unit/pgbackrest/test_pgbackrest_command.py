@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import typing as t
 from pathlib import Path
 
 import pytest
-from backups import backup, recorded
+from backups import BASE, backup, recorded, stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -99,6 +100,89 @@ def test_a_lock_is_waited_for_and_no_longer() -> None:
     pgbackrest, run = command(locked, clock=lambda: next(ticks))
     with pytest.raises(MultimasterError, match="lock_wait"):
         pgbackrest.execute(pgbackrest.argv("expire"), lock_wait=3)
+
+
+@pytest.mark.parametrize(
+    ("limited", "told", "named"),
+    [
+        (2, "ERROR: [041]: unable to open file '/two/x' for read: [13] Permission denied", "/two"),
+        (None, "ERROR: [041]: unable to get 0001:\n       repo2: 16-1/0001.zst [FileOpenError] [13] Permission denied", "/two"),
+        (None, "ERROR: [041]: unable to open file '/one/x' for read: [13] Permission denied", "/one"),
+    ],
+)
+def test_a_failure_names_the_repository_it_happened_in(limited: int | None, told: str, named: str) -> None:
+    pgbackrest, _run = command((41, "", told), options={"repo1-path": "/one", "repo2-path": "/two"})
+    where = pgbackrest._repository_of(pgbackrest.argv("repo-get", "x", repo=limited), told)
+    assert pgbackrest.where(where) == f"repository {where} ({named})"
+
+
+def test_an_expiry_says_what_failed_not_how_much() -> None:
+    told = (
+        "ERROR: [060]: repo2: unable to remove '/two/backup/bk/x/backup.manifest': [13] Permission denied\n"
+        "ERROR: [104]: expire command encountered 1 error(s), check the log file for details"
+    )
+    pgbackrest, _run = command((104, "", told), options={"repo1-path": "/one", "repo2-path": "/two"})
+    with pytest.raises(MultimasterError, match=r"^/two/backup/bk/x/backup\.manifest is not accessible") as failure:
+        pgbackrest.execute(pgbackrest.argv("expire", repo=2))
+    assert failure.value.details["pgbackrest_code"] == 60
+    assert "repo2: " not in str(failure.value)
+
+
+def test_what_is_read_of_a_repository_names_it_when_that_fails() -> None:
+    told = (55, "", "ERROR: [055]: unable to open missing file '/two/backup/bk/x' for read")
+    for read in (lambda each: each.content("backup/bk/x", 2), lambda each: each.listing("archive/bk", 2)):
+        pgbackrest, _run = command(told, options={"repo1-path": "/one", "repo2-path": "/two"})
+        with pytest.raises(MultimasterError) as failure:
+            read(pgbackrest)
+        assert "repository 1" not in str(failure.value)
+        assert "--repo=2" in failure.value.details["command"]
+
+
+@pytest.mark.parametrize(
+    ("damaged", "places"), [((1,), "repository 1 (/one)"), ((1, 2), "repository 1 (/one) and repository 2 (/two)")]
+)
+def test_damaged_wal_is_said_to_be_where_it_is(tmp_path: Path, damaged: tuple[int, ...], places: str) -> None:
+    """The backup is in repository 2, and recovery takes WAL from the first repository that has it."""
+    for folder in ("global", "pg_wal"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "global/pg_control").touch()
+
+    def fetch(argv: t.Sequence[str], environment: t.Mapping[str, str], keep_open: t.Sequence[int]) -> tuple[int, str, str]:
+        key = next((int(word.partition("=")[2]) for word in argv if word.startswith("--repo=")), 1)
+        Path(argv[-1]).write_bytes(b"damaged" if key in damaged else b"sound")
+        return 0, "", ""
+
+    sound = hashlib.sha1(b"sound", usedforsecurity=False).hexdigest()
+    archive = Archive("16-1", segments={1: {2: 0, 3: 0}}, checksums={Segment(1, number): sound for number in (2, 3)})
+    pgbackrest = PgBackRest(stanza="bk", config="/nowhere", run=fetch, options={"repo1-path": "/one", "repo2-path": "/two"})
+    restore = _pgbackrest_restore.Restore(
+        target=Target("latest"),
+        backup=backup(repo=2),
+        path=str(tmp_path),
+        in_place=False,
+        argv=[],
+        recovery={},
+        archive=archive,
+        last_segment=Segment(1, 3),
+        damage_is_silent=True,
+        before=DataDirectory(str(tmp_path)),
+        repos=(1, 2),
+    )
+    with pytest.raises(MultimasterError, match="is damaged") as failure:
+        _pgbackrest_restore.verify_wal(pgbackrest, restore)
+    assert f" in {places} is damaged" in str(failure.value)
+
+
+@pytest.mark.parametrize(("segments", "label"), [((2, 3, 4), "sound"), ((2, 4), "damaged"), ((4,), "damaged")])
+def test_damaged_pages_are_restored_only_where_nothing_else_leads_to_the_target(segments: tuple[int, ...], label: str) -> None:
+    sound = backup(label="sound", wal_start=Segment(1, 2).name(), wal_stop=Segment(1, 2).name())
+    damaged = backup(label="damaged", wal_start=Segment(1, 4).name(), wal_stop=Segment(1, 4).name(), has_errors=True)
+    listing = {f"x/{Segment(1, each).name()}-{'a' * 40}.zst": {"type": "file", "time": BASE + each} for each in segments}
+    pgbackrest, _run = command((0, json.dumps(listing), ""))
+    found, _archive, last = _pgbackrest_restore._reachable(
+        pgbackrest, stanza([sound, damaged]), [sound, damaged], Target("latest"), pytest.fail
+    )
+    assert (found.label, last) == (label, Segment(1, 4))
 
 
 def test_warnings_are_passed_on_in_one_line() -> None:

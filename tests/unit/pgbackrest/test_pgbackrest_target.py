@@ -16,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Database, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Backup, Database, Stanza
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
     Target,
-    choose_backup,
+    backups_to_try,
     loses_silently,
     parse_target,
     refuse_unreachable,
@@ -27,6 +27,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment, parse_lsn
 
 NOW = BASE + 100_000
+
+
+def choose_backup(found: Stanza, repos: list[int], target: Target, label: str | None) -> Backup:
+    return backups_to_try(found, repos, target, label)[0]
 
 
 def three() -> Stanza:
@@ -135,6 +139,32 @@ def test_backups_of_a_former_cluster_are_not_the_latest() -> None:
     with pytest.raises(MultimasterError, match="before it was upgraded"):
         choose_backup(former, [1], Target("latest"), None)
     assert choose_backup(former, [1], Target("set"), "20261121-000000F").database_id == 0
+
+
+@pytest.mark.parametrize(
+    "target", [Target("xid", "731"), Target("lsn", "F/0", lsn=15 << 32), Target("name", "x"), Target("immediate")]
+)
+def test_only_a_time_or_a_label_leads_to_a_former_cluster(target: Target) -> None:
+    """After an upgrade of the stanza, before and after the first backup of the new cluster."""
+    former = backup(label="20261121-000000F", database_id=1)
+    upgraded = dataclasses.replace(stanza([former]), databases=(Database(1, 1, 77, "16"), Database(2, 1, 78, "16")))
+    with pytest.raises(MultimasterError, match="before it was upgraded"):
+        choose_backup(upgraded, [1], target, None)
+    assert choose_backup(upgraded, [1], at(5), None) == former
+    assert choose_backup(upgraded, [1], target, former.label) == former
+    # By another clock, say: the former cluster's is not the newest because of its time.
+    present = backup(label="20261122-000000F", database_id=2, start=BASE - 20, stop=BASE - 10)
+    assert choose_backup(dataclasses.replace(upgraded, backups=(present, former)), [1], target, None) == present
+
+
+def test_a_backup_without_damaged_pages_comes_before_one_with() -> None:
+    first, second, third = three().backups
+    damaged = dataclasses.replace(third, has_errors=True)
+    found = stanza([first, second, damaged])
+    assert backups_to_try(found, [1], Target("latest"), None) == [second, damaged]
+    assert backups_to_try(found, [1], at(25), None) == [second]
+    assert backups_to_try(found, [1], Target("latest"), damaged.label) == [damaged]
+    assert backups_to_try(stanza([damaged]), [1], Target("latest"), None) == [damaged]
 
 
 def archive(*numbers: int) -> Archive:
