@@ -20,7 +20,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_ma
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import from_parameters
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import manage_backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import (
+    manage_backup,
+    taken_but_not_expired,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_expire import manage_expiry
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import NO_BACKUP, OK, TYPES, as_utc
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_retention import foresee_expiry
@@ -66,6 +69,8 @@ class Outcome:
     recorded: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+    """In check mode, of each repository the type that the backup would be."""
 
     def as_data(self) -> dict[str, t.Any]:
         return {**vars(self)}
@@ -107,20 +112,24 @@ def _back_up(
     outcome: Outcome,
 ) -> None:
     common = _pgbackrest(settings, name, repo)
-    taken = manage_backup(
-        {
-            **common,
-            "type": kind,
-            "only_if_none": only_if_none,
-            "node": node,
-            "annotations": {},
-            "expire": True,
-            "pg_path": None,
-            "archive_timeout": None,
-        },
-        check_mode,
-        warn,
-    )
+    wanted = {
+        **common,
+        "type": kind,
+        "only_if_none": only_if_none,
+        "node": node,
+        "annotations": {},
+        "expire": True,
+        "pg_path": None,
+        "archive_timeout": None,
+    }
+    try:
+        taken = manage_backup(wanted, check_mode, warn)
+    except MultimasterError as error:
+        if backup := error.details.get("backup"):
+            # It is there: only what came after it failed.
+            outcome.changed = True
+            outcome.backups.append(backup)
+        raise
     outcome.changed = outcome.changed or taken["changed"]
     outcome.commands += taken["commands"]
     outcome.expired += taken["expired"]
@@ -134,16 +143,26 @@ def _back_up(
             "damaged there. No older backup was expired. Mend the data, look into the server's storage, and take a backup again."
         )
         return
-    gone = manage_expiry({**common, **{f"retention_{each}": settings.retention.get(each) for each in TYPES}}, check_mode, warn)
+    if check_mode:
+        foreseen = taken["diff"]["after"]["backup"]["type"]
+        outcome.types.append(foreseen)
+        outcome.expired += foretell(settings, name, [foreseen], warn, [repo])["expired"]
+        return
+    try:
+        gone = manage_expiry({**common, **{f"retention_{each}": settings.retention.get(each) for each in TYPES}}, False, warn)
+    except MultimasterError as error:
+        raise taken_but_not_expired(taken["backup"], error) from None
     outcome.expired += gone["expired"]
     outcome.held += gone["held"]
     outcome.commands += gone["commands"]
 
 
-def foretell(settings: Settings, name: str, kinds: t.Sequence[str], warn: Warn) -> dict[str, list[str]]:
-    """What there is in all repositories, and what of it goes when backups of these types are taken in turn: labels."""
+def foretell(
+    settings: Settings, name: str, kinds: t.Sequence[str], warn: Warn, repos: t.Sequence[int] | None = None
+) -> dict[str, list[str]]:
+    """What there is in all repositories (or in these), and what of it goes when these types are taken in turn: labels."""
     told: dict[str, list[str]] = {"backups": [], "expired": []}
-    for repo in settings.stanza(name)["repositories"]:
+    for repo in settings.stanza(name)["repositories"] if repos is None else repos:
         pgbackrest = from_parameters(_pgbackrest(settings, name, repo), warn)
         stanza = pgbackrest.stanza_info()
         if stanza.repository(repo).code not in (OK, NO_BACKUP):

@@ -53,7 +53,7 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
 
     differences = Differences()
     if check_mode:
-        differences.add("backup", {"type": effective_type(params["type"], existing)}, _latest(existing))
+        differences.add("backup", {"type": effective_type(params["type"], current_backups(stanza, repo))}, _latest(existing))
         return _result(True, commands, differences, None)
 
     while True:
@@ -77,12 +77,24 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
             f"Backup {taken.label} has pages whose checksum is wrong: the node's own data is damaged there. "
             "Keep older backups and look into the server's storage."
         )
+    data = taken.as_data(stanza.name, _address(pgbackrest, taken))
     for command in commands[1:]:
-        pgbackrest.execute(command, lock_wait=params["lock_wait"])
-        stanza = pgbackrest.stanza_info()
+        try:
+            pgbackrest.execute(command, lock_wait=params["lock_wait"])
+            stanza = pgbackrest.stanza_info()
+        except MultimasterError as error:
+            raise taken_but_not_expired(data, error) from None
     expired = sorted(known - {each.label for each in stanza.backups_in(repo)})
     differences.add("backup", {"label": taken.label, "type": taken.type}, _latest(existing))
-    return _result(True, commands, differences, taken.as_data(stanza.name, _address(pgbackrest, taken)), expired)
+    return _result(True, commands, differences, data, expired)
+
+
+def taken_but_not_expired(backup: t.Mapping[str, t.Any], error: MultimasterError) -> MultimasterError:
+    """The error of an expiry after a backup. ``backup`` is as pgbackrest_backup returns one, and goes with it."""
+    return MultimasterError(
+        f"Backup {backup['label']} was taken; expiring older ones failed: {error}",
+        **{**error.details, "changed": True, "backup": dict(backup)},
+    )
 
 
 def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) -> list[str]:

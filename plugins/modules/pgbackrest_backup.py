@@ -47,6 +47,7 @@ options:
     description:
       - Let pgBackRest expire what its own retention settings call for after the backup.
       - After a backup that has pages with wrong checksums nothing is expired, so that it pushes out no good one.
+      - Where the backup was taken and this fails, the task fails, and its result has the RV(backup) all the same.
     type: bool
     default: true
   pg_path:

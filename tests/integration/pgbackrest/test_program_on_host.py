@@ -78,6 +78,37 @@ def test_what_a_row_of_backups_would_push_out_is_foretold(program: Host) -> None
         program.run("chmod", "750", f"{REPOSITORY}/backup")
 
 
+def test_check_mode_says_what_would_be_taken_and_what_would_expire(program: Host) -> None:
+    told = json.loads(run(program, "incr", "--check").stdout)
+    assert (told["changed"], told["types"], told["expired"]) == (True, ["full"], [])
+    assert program.backups() == []
+    taken = [json.loads(run(program, kind).stdout)["backups"][0]["label"] for kind in ("full", "incr", "diff")]
+    for kind in ("incr", "full"):
+        told = json.loads(run(program, kind, "--check").stdout)
+        done = json.loads(run(program, kind).stdout)
+        assert told["types"] == [done["backups"][0]["type"]] == [kind]
+        assert set(told["expired"]) == set(done["expired"]) != set()
+        taken.append(done["backups"][0]["label"])
+    assert [each["label"] for each in program.backups()] == taken[-1:]
+
+
+def test_a_backup_after_which_nothing_expires_is_told_and_in_the_catalogue(program: Host, catalog: dict[str, t.Any]) -> None:
+    old = json.loads(run(program, "full").stdout)["backups"][0]["label"]
+    # It can be read, and not be removed.
+    program.run("chown", "-R", "root", f"{REPOSITORY}/backup/{STANZA}/{old}")
+    program.run("chmod", "-R", "a+rX", f"{REPOSITORY}/backup/{STANZA}/{old}")
+    done = run(program, "full")
+    assert done.returncode == 1
+    outcome = json.loads(done.stdout)
+    new = outcome["backups"][0]["label"]
+    assert outcome["errors"][0].startswith(
+        f"Backup {new} was taken; expiring older ones failed: {REPOSITORY}/backup/{STANZA}/{old}/"
+    )
+    read = program.module("backup_catalog", {"action": "read", "stanza": STANZA, **catalog})
+    assert read["latest"] == {STANZA: {"full": new}}
+    assert {each["status"] for each in read["backups"]} == {"ok", "failed"}
+
+
 @pytest.mark.fault
 def test_backups_of_damaged_pages_fail_the_run_and_push_out_no_good_one(program: Host, catalog: dict[str, t.Any]) -> None:
     good = json.loads(run(program, "full").stdout)["backups"][0]["label"]

@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.multimaster.postgresql.plugins.module_utils import _backup_program, _backup_run
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run import Settings, Stopped, run_backup
 from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import taken_but_not_expired
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._host_program import host_program
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -40,12 +41,17 @@ class Calls:
         self._call("backup", params["repo"])
         taken = {"label": f"label in {params['repo']}", "type": params["type"], "node": params["node"]}
         taken["status"] = "error" if params["repo"] in self.damaged else "ok"
-        return {"changed": True, "commands": ["backup"], "backup": None if check_mode else taken, "expired": []}
+        diff = {"before": {}, "after": {"backup": {"type": "full"}}}
+        return {"changed": True, "commands": ["backup"], "backup": None if check_mode else taken, "expired": [], "diff": diff}
 
     def expire(self, params: dict[str, t.Any], check_mode: bool, warn: t.Any) -> dict[str, t.Any]:
         assert (params["retention_full"], params["retention_diff"], params["retention_incr"]) == (2, 7, 14)
         self._call("expire", params["repo"])
         return {"commands": ["expire"], "expired": ["old"], "held": []}
+
+    def foretell(self, settings: Settings, name: str, kinds: list[str], warn: t.Any, repos: list[int]) -> dict[str, list[str]]:
+        self._call("foretell", (tuple(kinds), *repos))
+        return {"backups": ["A"], "expired": [f"old in {repos[0]}"]}
 
     def catalog(self, params: dict[str, t.Any], check_mode: bool, warn: t.Any) -> dict[str, t.Any]:
         assert [each["port"] for each in params["servers"]] == [6379, 6379]
@@ -60,6 +66,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     monkeypatch.setattr(_backup_run, "manage_backup", calls.backup)
     monkeypatch.setattr(_backup_run, "manage_expiry", calls.expire)
     monkeypatch.setattr(_backup_run, "manage_catalog", calls.catalog)
+    monkeypatch.setattr(_backup_run, "foretell", calls.foretell)
     return calls
 
 
@@ -168,9 +175,30 @@ def test_a_repository_that_cannot_be_read_does_not_keep_a_backup_out_of_the_cata
 
 
 def test_check_mode_touches_nothing_else(calls: Calls) -> None:
-    outcome = run_backup(settings([1]), "pg1", "full", print, check_mode=True)
+    outcome = run_backup(settings([1, 2]), "pg1", "incr", print, check_mode=True)
     assert outcome.backups == []
-    assert not any(what == "catalog" for what, _which in calls.made)
+    assert not any(what in ("catalog", "expire") for what, _which in calls.made)
+
+
+def test_check_mode_foretells_the_type_and_what_expires_with_it(calls: Calls) -> None:
+    outcome = run_backup(settings([1, 2]), "pg1", "incr", print, check_mode=True)
+    assert outcome.types == ["full", "full"]
+    assert outcome.expired == ["old in 1", "old in 2"]
+    assert ("foretell", (("full",), 2)) in calls.made
+
+
+@pytest.mark.parametrize("by", ["pgBackRest's own retention", "the settings of this host"])
+def test_a_backup_after_which_nothing_expires_is_told_and_in_the_catalogue(calls: Calls, by: str) -> None:
+    reason = MultimasterError("No right.", pgbackrest_code=42)
+    if by == "the settings of this host":
+        calls.fail[("expire", 1)] = reason
+    else:
+        calls.fail[("backup", 1)] = taken_but_not_expired({"label": "label in 1", "status": "ok"}, reason)
+    outcome = run_backup(settings([1]), "pg1", "full", print)
+    assert outcome.errors == ["Backup label in 1 was taken; expiring older ones failed: No right."]
+    assert outcome.changed
+    assert [each["label"] for each in outcome.backups] == ["label in 1"]
+    assert calls.made[-2:] == [("catalog", "failure"), ("catalog", "rebuild")]
 
 
 def test_without_a_catalogue_failures_are_in_a_file(calls: Calls, tmp_path: Path) -> None:

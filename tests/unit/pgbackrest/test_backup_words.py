@@ -55,6 +55,22 @@ def test_what_a_run_warned_of_is_shown(warnings: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("types", "expired", "words"),
+    [
+        (["incr", "incr"], [], "a backup of type incr would be taken, expired would be: none"),
+        (["incr"], ["A", "B"], "a backup of type incr would be taken, expired would be: A, B"),
+        (["full"], [], "a backup of type full would be taken, since there is no full one to build one of type incr on, expired"),
+        (["incr", "full"], [], "a backup of type incr or full would be taken, since there is no full one to build"),
+    ],
+)
+def test_check_mode_says_what_would_be_taken_and_what_would_expire(types: list[str], expired: list[str], words: str) -> None:
+    outcome = {"backups": [], "expired": expired, "types": types}
+    told = words_of("backup_line", backup_type="incr", ansible_check_mode=True, backup_run={"stdout": json.dumps(outcome)})
+    assert told.startswith(words)
+    assert "\n" not in told
+
+
+@pytest.mark.parametrize(
     ("expired", "words"),
     [
         ([], "and none of those that are there expires."),

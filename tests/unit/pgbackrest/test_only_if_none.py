@@ -70,3 +70,20 @@ def test_one_full_backup_and_no_second(monkeypatch: pytest.MonkeyPatch, told: li
     done = _pgbackrest_backup.manage_backup(PARAMETERS, False, pytest.fail)
     assert (command.backups, done["changed"]) == (taken, bool(taken))
     assert done["backup"]["type"] == "full"
+
+
+def test_where_only_the_expiry_fails_the_backup_is_handed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    class NoExpiry(Command):
+        def execute(self, argv: t.Sequence[str], **options: t.Any) -> str:
+            if argv[-1] == "expire":
+                raise MultimasterError("No right.", pgbackrest_code=42)
+            return super().execute(argv, **options)
+
+    command = NoExpiry([stanza([]), stanza(["full"])], 0)
+    monkeypatch.setattr(_pgbackrest_backup, "from_parameters", lambda params, warn: command)
+    monkeypatch.setattr(_pgbackrest_backup, "require_unprivileged", lambda what: None)
+    with pytest.raises(MultimasterError, match="was taken; expiring older ones failed: No right") as failure:
+        _pgbackrest_backup.manage_backup({**PARAMETERS, "only_if_none": False}, False, pytest.fail)
+    assert failure.value.details["backup"]["label"] in str(failure.value)
+    assert failure.value.details["changed"]
+    assert failure.value.details["pgbackrest_code"] == 42
