@@ -166,17 +166,22 @@ def test_directories_with_something_in_them(backed_up: Host) -> None:
 
 
 def test_delta_of_an_unchanged_copy_and_a_restore_that_was_killed(backed_up: Host, story: Story) -> None:
-    running = backed_up.background(
-        "pgbackrest", f"--stanza={STANZA}", f"--pg1-path={COPY}", "--process-max=1", "--type=immediate", "restore"
-    )
-    for _each in range(200):
-        if backed_up.run("test", "-e", f"{COPY}/backup.manifest", check=False).returncode == 0:
-            break
-    running.kill()
-    running.wait()
-    if backed_up.run("test", "-e", f"{COPY}/backup.manifest", check=False).returncode == 0:
-        assert "Set delta" in backed_up.restore(fails=True)["msg"]
-        assert backed_up.restore(check=True, delta=True)["before"]["state"] == "half restored"
+    bundle = backed_up.shell(f"ls -S {REPOSITORY}/backup/{STANZA}/*F/bundle/* | head -1").strip()
+    with backed_up.file_kept(bundle):
+        # The restore waits for what is in there, and nothing comes: it is under way until it is killed.
+        backed_up.shell(f"rm {bundle} && mkfifo {bundle}", user="postgres")
+        running = backed_up.background(
+            "pgbackrest", f"--stanza={STANZA}", f"--pg1-path={COPY}", "--process-max=1", "--type=immediate", "restore"
+        )
+        wait_until(
+            lambda: backed_up.run("test", "-e", f"{COPY}/backup.manifest", check=False).returncode == 0,
+            120,
+            "a restore under way",
+        )
+        running.kill()
+        running.wait()
+    assert "Set delta" in backed_up.restore(fails=True)["msg"]
+    assert backed_up.restore(check=True, delta=True)["before"]["state"] == "half restored"
     assert rows_after(backed_up, delta=True) == list(range(1, 9))
     assert rows_after(backed_up, delta=True, type="set", set=story.full) == [1, 2]
 
@@ -345,11 +350,14 @@ def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
-def test_missing_wal_on_the_way(backed_up: Host, story: Story) -> None:
+@pytest.mark.core
+def test_missing_wal_on_the_way(backed_up: Host) -> None:
+    story = Story("")
+    write(backed_up, story, 3)
     first = backed_up.switch_wal()
-    backed_up.sql("INSERT INTO rows VALUES (9)")
+    backed_up.sql("INSERT INTO rows VALUES (4)")
     second = backed_up.switch_wal()
-    backed_up.sql("INSERT INTO rows VALUES (10)")
+    backed_up.sql("INSERT INTO rows VALUES (5)")
     backed_up.switch_wal()
     file = backed_up.archived(second)
     with backed_up.file_kept(file):
@@ -357,8 +365,8 @@ def test_missing_wal_on_the_way(backed_up: Host, story: Story) -> None:
         told = backed_up.restore(fails=True)
         assert "has a gap after WAL segment" in told["msg"]
         assert told["last_wal"] == first
-        assert rows_after(backed_up, type="lsn", target=story.lsn[8]) == list(range(1, 9))
-    assert rows_after(backed_up, delta=True) == list(range(1, 11))
+        assert rows_after(backed_up, type="lsn", target=story.lsn[3]) == [1, 2, 3]
+    assert rows_after(backed_up, delta=True) == [1, 2, 3, 4, 5]
     needed = backed_up.module("pgbackrest_info", {"stanza": STANZA})["stanzas"][0]["backups"][-1]["wal_start"]
     file = backed_up.archived(needed)
     with backed_up.file_kept(file):
@@ -440,8 +448,12 @@ def test_a_target_before_a_damaged_and_before_a_missing_segment(backed_up: Host,
         assert "recovery ended before configured recovery target was reached" in refusal_to_start(backed_up)
 
 
-def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host, story: Story) -> None:
+@pytest.mark.fault
+@pytest.mark.core
+def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host) -> None:
     """PostgreSQL would take the failure for the end of the archive, open, and lose the rest without a word."""
+    backed_up.sql("INSERT INTO rows VALUES (3), (4)")
+    backed_up.switch_wal()
     backed_up.restore()
     backed_up.run("chmod", "0", f"{REPOSITORY}/archive")
     with pytest.raises(AssertionError):
@@ -451,7 +463,7 @@ def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host,
     assert "FATAL" in log
     assert "from archive" in log
     backed_up.start_copy()
-    assert backed_up.copy_rows() == list(range(1, 9))
+    assert backed_up.copy_rows() == [1, 2, 3, 4]
     backed_up.stop_copy()
 
 
@@ -466,19 +478,42 @@ def test_a_flipped_byte_in_the_backup(backed_up: Host) -> None:
     assert backed_up.restore(delta=True)["changed"]
 
 
-def test_a_mesh_member_in_place(backed_up: Host) -> None:
+@pytest.fixture
+def member(backed_up: Host) -> t.Iterator[Host]:
+    """It has the slot and the subscription position of a mesh member."""
     try:
         backed_up.sql("SELECT pg_create_logical_replication_slot('slot_1_to_2', 'pgoutput')")
         backed_up.sql("SELECT pg_replication_origin_create('mesh')")
         backed_up.sql("SELECT pg_replication_origin_advance('mesh', '0/3000000')")
         backed_up.sql("CHECKPOINT")
+        yield backed_up
+    finally:
+        backed_up.server("start")
+        backed_up.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
+        backed_up.sql("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
+
+
+@pytest.mark.fault
+@pytest.mark.core
+def test_a_mesh_member_in_place_is_refused(member: Host) -> None:
+    member.sql("INSERT INTO rows VALUES (3)")
+    member.server("stop")
+    told = member.restore(pg_path=DATA, delta=True, fails=True)
+    assert "is a mesh member" in told["msg"]
+    assert "slot_1_to_2" in told["msg"]
+    assert "1 subscription position(s)" in told["msg"]
+    assert "loses rows silently" in told["msg"]
+    # Nothing was touched.
+    member.server("start")
+    assert member.sql("SELECT count(*) FROM rows") == "3"
+    assert member.sql("SELECT slot_name FROM pg_replication_slots") == "slot_1_to_2"
+
+
+def test_a_mesh_member_elsewhere_and_where_its_directory_is_lost(member: Host) -> None:
+    backed_up = member
+    try:
         backed_up.backup("full")
         backed_up.server("stop")
-        told = backed_up.restore(pg_path=DATA, delta=True, fails=True)
-        assert "is a mesh member" in told["msg"]
-        assert "slot_1_to_2" in told["msg"]
-        assert "1 subscription position(s)" in told["msg"]
-        assert "loses rows silently" in told["msg"]
         # A node that was made from this one's files is no less a member for having another directory.
         backed_up.shell(f"cp -a {DATA} {COPY}")
         told = backed_up.restore(delta=True, fails=True)
@@ -504,9 +539,6 @@ def test_a_mesh_member_in_place(backed_up: Host) -> None:
         assert backed_up.restore()["changed"]
     finally:
         backed_up.shell(f"if [ -e {DATA}.away ]; then rm -rf {DATA}; mv {DATA}.away {DATA}; fi")
-        backed_up.server("start")
-        backed_up.sql("SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots")
-        backed_up.sql("SELECT pg_replication_origin_drop(roname) FROM pg_replication_origin")
 
 
 def test_in_place_of_a_server_that_is_alone(backed_up: Host, story: Story) -> None:
