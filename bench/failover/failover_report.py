@@ -132,17 +132,29 @@ def tables(results: t.Mapping[str, t.Any]) -> list[Table]:
 
 def wrong(results: t.Mapping[str, t.Any]) -> int:
     """Acknowledged rows that are not on both nodes once, with the API or the class. No figure makes up for one."""
-    mine = [
-        *results["api"],
-        *results["class"],
-        *(each for each in results["comparison"] if each["candidate"] == "failover class"),
-    ]
-    return sum(each["wrong_rows"] for each in mine)
+    return sum(each["wrong_rows"] for each in _own(results))
+
+
+def _own(results: t.Mapping[str, t.Any]) -> list[Result]:
+    """What the API and the class did, without those that they are compared with."""
+    beside = [each for each in results["comparison"] if each["candidate"] == "failover class"]
+    return [*results["api"], *results["class"], *beside]
 
 
 def failed(results: t.Mapping[str, t.Any]) -> int:
     """Requests without an answer, with the API or the class, and answers that nobody asked for."""
-    return sum(each["failed"] + each.get("refused", 0) for each in (*results["api"], *results["class"]))
+    return sum(each["failed"] + each.get("refused", 0) for each in _own(results))
+
+
+def missed(results: t.Mapping[str, t.Any]) -> list[str]:
+    """What the tables mark, one line each: where it was, the column, and the figure with its unit as the column says."""
+    return [
+        f"{title}: {', '.join(row[:2])}: {column}: {cell.strip('*')}"
+        for title, head, body in tables(results)
+        for row in body
+        for column, cell in zip(head, row, strict=True)
+        if cell.startswith("**")
+    ]
 
 
 def introduction(results: t.Mapping[str, t.Any]) -> list[str]:
@@ -195,6 +207,7 @@ def _cell(text: str) -> str:
 def write(name: str, results: dict[str, t.Any]) -> int:
     """The exit status: 1 where a row that was acknowledged is lost or there twice, or a request failed or was refused.
 
+    Figures that were not reached are said, and leave the status as it is: they are this machine's, too.
     With nothing measured, nothing is written.
     """
     if not any(results[part] for part in ("api", "class", "comparison", "overhead")):
@@ -214,6 +227,8 @@ def write(name: str, results: dict[str, t.Any]) -> int:
     without = failed(results)
     if without:
         say(f"{without} requests failed or were refused")
+    for line in missed(results):
+        say(f"not reached: {line}")
     return 1 if count or without else 0
 
 

@@ -93,6 +93,25 @@ def test_what_was_not_reached_is_marked(results):
     assert "**" not in failover_report.markdown({**results, "api": [API], "class": [CLASS], "overhead": [OVERHEAD]})
 
 
+def test_what_was_not_reached_is_said_at_the_end(results, folder, monkeypatch):
+    said = []
+    monkeypatch.setattr(failover_report, "say", said.append)
+    assert failover_report.write("failover", results) == 0
+    assert not [line for line in said if line.startswith("not reached")]
+    results["class"][0]["gap"]["p99"] = 0.06
+    results["overhead"][0]["overhead"] = 0.0021
+    assert failover_report.write("failover", results) == 0
+    assert said[-2:] == [
+        "not reached: The failover class alone: kill, 20: p99: 60",
+        "not reached: The API beside the bare driver with the same pool: read, 2000: API less driver, p50: 2.10",
+    ]
+
+
+def test_a_failure_of_the_class_in_the_comparison_fails_the_run(results, folder):
+    results["comparison"].append({**OTHER, "candidate": "failover class", "failed": 1, "wrong_rows": 0})
+    assert failover_report.write("failover", results) == 1
+
+
 def test_a_lost_row_is_a_failure_whatever_the_figures(results, folder):
     results["class"][0]["wrong_rows"] = 1
     assert failover_report.write("failover", results) == 1
