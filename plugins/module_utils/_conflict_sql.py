@@ -66,7 +66,9 @@ END
 _FETCH_LARGE_VALUES = "CASE WHEN pg_catalog.pg_column_size(new) > 0 THEN coalesce(old._mm_version, 0) END"
 
 # A delete arrives with the key alone. That its node cannot have seen an update made here is known of none and
-# ruled out for those that are old, and for rows that were only inserted (it deleted what it had).
+# ruled out for those that are old. Rows that were only inserted are not recorded: nearly always it deleted what it had, and to
+# record them all would make every delete of a young row a conflict. So a row goes unrecorded where the key was deleted and
+# inserted again here while the other node deleted the old row; the notes of pg_conflict_policy say so.
 _DELETE = """
 BEGIN
     IF old._mm_base IS NULL OR (old._mm_version & 1023) <> {node_id}

@@ -116,6 +116,12 @@ notes:
   - A table that inherits from another one or is inherited (C(INHERITS), other than partitions) cannot have the policy.
   - An update that reaches a row which was deleted on this node leaves no trace here. It is recorded on the node where it was
     made, when the delete arrives there.
+  - A delete that arrives is recorded only where it removes a row that was updated here. A row with the same key that was
+    deleted and inserted again here, while another node deleted the old one, goes with that delete and leaves no trace.
+  - With three nodes or more, changes of one row that were made on different nodes can arrive in another order than they were
+    made in. An update that arrives before the insert of its row is dropped, and leaves no trace. The insert then arrives with
+    the old values, and this node keeps them until the row is updated again. Have rows updated on the node that inserted
+    them, or write on one node at a time.
   - These conflicts are not resolved. A key that is inserted again after it was deleted, or while another node deletes it, can
     end up on one node only. Where all nodes insert, update and delete the same keys, these keys can differ in the end, until
     they are deleted everywhere. A second unique index that two nodes give the same value still stops the apply worker.
