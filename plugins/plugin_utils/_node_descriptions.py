@@ -184,9 +184,18 @@ def _peer(peer: Mapping, user: str, tls_directory: str) -> Options:
 
 
 def node_pairs(
-    databases: t.Sequence[Mapping], nodes: t.Sequence[Mapping], name: str, *, user: str, tls_directory: str
+    databases: t.Sequence[Mapping],
+    nodes: t.Sequence[Mapping],
+    name: str,
+    *,
+    user: str,
+    tls_directory: str,
+    among: t.Collection[str] | None = None,
 ) -> list[Options]:
-    """The options of pg_node_equal for the node ``name`` with each of the others and each database, without the password."""
+    """The options of pg_node_equal for the node ``name`` with each of the others and each database, without the password.
+
+    ``among``: names of the others that count; all of them without it.
+    """
     node = next(each for each in nodes if each["name"] == name)
     suffixes = slot_suffixes(databases)
     return [
@@ -199,7 +208,7 @@ def node_pairs(
             "peer": _peer(peer, user, tls_directory),
         }
         for peer in nodes
-        if peer["name"] != name
+        if peer["name"] != name and (among is None or peer["name"] in among)
         for database in databases
     ]
 

@@ -107,6 +107,13 @@ def test_a_node_is_compared_with_each_other_in_each_database() -> None:
     assert pairs[0]["publications"] == ["pub_films"]
 
 
+def test_a_node_is_compared_with_those_that_are_there() -> None:
+    nodes = [*PEERS, {"name": "pg2", "node_id": 2, "address": "192.0.2.2", "port": 5432}]
+    pairs = node_pairs(DATABASES, nodes, "pg2", user="replicator", tls_directory="/tls", among=[PEERS[0]["name"], "pg2"])
+    assert {pair["peer"]["host"] for pair in pairs} == {PEERS[0]["address"]}
+    assert len(pairs) == len(DATABASES)
+
+
 def test_suffixes_can_be_stated() -> None:
     assert slot_suffixes([{"name": "a"}, {"name": "b", "slot_suffix": "_x"}, {"name": "c", "slot_suffix": ""}]) == {
         "a": "",
