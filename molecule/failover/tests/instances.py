@@ -111,6 +111,8 @@ class Writers:
         self.cut_off = ""
         # Whether requests are repeated while no node is there, as Retry-After says.
         self.patient = False
+        # Requests that two instances in a row did not take
+        self.nowhere: list[str] = []
         self._story = story
         self._instances = list(instances)
         self._going = threading.Event()
@@ -154,12 +156,16 @@ class Writers:
     def _ask(self, clients: list[tuple[str, httpx.Client]], name: str) -> httpx.Response | None:
         """The answer of the first instance that gives one: with its key a request can be repeated anywhere."""
         limit = time.monotonic() + PATIENCE
+        tried = 0
         while time.monotonic() < limit:
             host, client = clients[0]
             try:
                 answer = client.post("/generos", json={"genero": name}, headers={"Idempotency-Key": name.replace(" ", "_")})
             except httpx.TransportError:
                 answer = None
+            if tried == len(clients) - 1 and answer is None:
+                self.nowhere.append(name)
+            tried += 1
             if answer is not None and not (answer.status_code == 503 and (self.patient or host == self.cut_off)):
                 return answer
             if self.patient:

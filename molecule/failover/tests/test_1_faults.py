@@ -193,6 +193,68 @@ def test_clients_go_to_the_other_instance_when_one_is_killed(healthy: Mesh) -> N
     assert healthy.active() is active
 
 
+def instances_started(mesh: Mesh) -> list[str]:
+    return [instance_process(node) for node in mesh.nodes]
+
+
+def test_a_changed_setting_restarts_one_instance_after_the_other(healthy: Mesh) -> None:
+    """Clients that go to the other instance when one is gone find it there."""
+    before = instances_started(healthy)
+    with Writers(healthy.instances, "changed setting") as writers:
+        writers.more()
+        run_playbook("site", "-e", "failover_api_requests_max=900")
+        after = instances_started(healthy)
+        writers.more()
+    assert writers.failed == []
+    assert not writers.nowhere, "for a moment no instance took a request"
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    healthy.assert_each_once(writers.acknowledged)
+    assert run_playbook("site", "-e", "failover_api_requests_max=900").changed() == 0
+    run_playbook("site")
+    healthy.wait_until_up()
+
+
+def test_an_instance_that_does_not_come_up_keeps_the_others_from_being_restarted(healthy: Mesh) -> None:
+    """With a limit of memory in which it cannot even start."""
+    before = instances_started(healthy)
+    run = run_playbook("site", "-e", "failover_api_memory_max_mb=1", "-e", "failover_api_wait_timeout=5", expect_success=False)
+    after = instances_started(healthy)
+    output = " ".join(run.output.split())
+    assert run.returncode != 0
+    assert "cannot carry out requests" in output
+    assert "Further instances were not restarted" in output
+    assert after[1] == before[1]
+    assert healthy.instances[1].get("/health")["ok"]
+    run_playbook("site")
+    healthy.wait_until_up()
+
+
+def test_the_service_can_do_no_more_than_it_must(healthy: Mesh) -> None:
+    """Of the running process, not of the unit's file: who it is, and what it sees of the host."""
+    for node in healthy.nodes:
+        process = instance_process(node)
+        status = dict(line.split(":", 1) for line in inside(node, f"cat /proc/{process}/status").splitlines())
+        user = inside(node, "id -u failover_api").strip()
+        assert user != "0"
+        assert set(status["Uid"].split()) == {user}
+        assert status["NoNewPrivs"].strip() == "1"
+        assert status["Seccomp"].strip() == "2"
+        assert {int(status[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapAmb")} == {0}
+        # As it sees the host, everything is read-only, not even root could write there.
+        mounts = [line.split() for line in inside(node, f"cat /proc/{process}/mounts").splitlines()]
+        # The last mount over a folder is the one that counts.
+        options = {mounted: flags.split(",") for _device, mounted, _type, flags, *_rest in mounts}
+        for folder in ("/etc/multimaster/failover_api", "/usr/local/lib/multimaster/failover_api", "/var/lib", "/home"):
+            above = [mounted for mounted in options if f"{folder}/".startswith(mounted.rstrip("/") + "/")]
+            assert "ro" in options[max(above, key=len)], folder
+            # Nor do the modes of the host's files let its user.
+            assert node.host().run(f"runuser -u failover_api -- touch {folder}/written").rc != 0
+        secrets = "/etc/multimaster/failover_api/secrets.json"
+        assert inside(node, f"stat --format='%a %U %G' {secrets}").strip() == "400 failover_api failover_api"
+        assert inside(node, f"runuser -u failover_api -- cat {secrets} | wc -c").strip() != "0"
+        assert node.host().run(f"runuser -u postgres -- cat {secrets}").rc != 0
+
+
 def test_a_node_that_was_stopped_is_taken_back_by_failback_and_gets_the_traffic(healthy: Mesh) -> None:
     away = healthy.active()
     with Writers(healthy.instances, "failback") as writers:
