@@ -61,7 +61,7 @@ def test_a_port_of_another_server_is_refused_before_the_restore(nodes: list[Back
 def test_destroy_goes_on_past_what_a_crash_left_of_a_copy(nodes: list[BackedUp]) -> None:
     first = nodes[0]
     # Beside the copies that other tests have left running
-    first.restore({"type": "latest"}, path=COPY, port="5498")
+    first.restore({"type": "latest"}, path=COPY, port="5496")
     # The number is another program's now.
     first.on_node(f"pid=$(head -n 1 {COPY}/postmaster.pid); kill -9 $pid; sed -i 1s/.*/1/ {COPY}/postmaster.pid")
     run_playbook("destroy", "-e", '{"destroy_confirm": "all data"}')
