@@ -327,6 +327,7 @@ def test_an_older_copy_is_refused_and_stays_at_rest(nodes: list[Node]) -> None:
     assert "after the copy" in names(stayed)
 
 
+@pytest.mark.long
 def test_an_older_copy_that_ran_before_failback_is_refused_too(nodes: list[Node]) -> None:
     """The copy of the test before, let loose: it replicates both ways, and nothing looks wrong any more."""
     back, stayed = nodes[:2]

@@ -214,6 +214,7 @@ def test_a_changed_setting_restarts_one_instance_after_the_other(healthy: Mesh) 
     healthy.wait_until_up()
 
 
+@pytest.mark.long
 def test_an_instance_that_does_not_come_up_keeps_the_others_from_being_restarted(healthy: Mesh) -> None:
     """With a limit of memory in which it cannot even start."""
     before = instances_started(healthy)
