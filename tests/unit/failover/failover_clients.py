@@ -62,6 +62,18 @@ class Client:
                 node.become(state)
         self.cluster.reconsider("test")
 
+    def loses_and_regains(self, name: str) -> None:
+        """The node was away, answers again, and has not caught up."""
+        self.sees(**{name: State.ASIDE})
+        self.sees(**{name: State.CATCHING_UP})
+
+    def waits_for_another_in_vain(self, name: str) -> None:
+        """``stale_wait`` passes, in which no node was up to date and this one answered."""
+        assert self.cluster.none_up_since is not None
+        self.cluster.none_up_since -= self.cluster.settings.stale_wait
+        self.cluster.nodes[name].behind_since -= self.cluster.settings.stale_wait
+        self.cluster.reconsider("test")
+
     @property
     def active(self) -> str | None:
         return self.cluster.active

@@ -183,10 +183,7 @@ def test_a_node_that_comes_back_is_not_used_at_once_where_the_others_have_moved_
         await rounds(one, two)
         assert two.cluster.current() is None
         # With nothing else to be had it is used in the end, by this one alone.
-        assert two.cluster.none_up_since is not None
-        two.cluster.none_up_since -= two.cluster.settings.stale_wait
-        two.cluster.nodes["pg1"].behind_since -= two.cluster.settings.stale_wait
-        two.cluster.reconsider("test")
+        two.waits_for_another_in_vain("pg1")
         assert two.cluster.current() is two.cluster.nodes["pg1"]
         await rounds(one, two)
         assert (one.active, two.active) == ("pg2", "pg1")
@@ -203,14 +200,10 @@ def test_a_node_that_was_taken_for_want_of_another_is_not_for_those_who_have_one
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)
         for client in (one, two):
-            client.sees(pg2=State.ASIDE)
-            client.sees(pg2=State.CATCHING_UP)
+            client.loses_and_regains("pg2")
         # Out of reach for one of the two only
         one.sees(pg1=State.ASIDE)
-        assert one.cluster.none_up_since is not None
-        one.cluster.none_up_since -= one.cluster.settings.stale_wait
-        one.cluster.nodes["pg2"].behind_since -= one.cluster.settings.stale_wait
-        one.cluster.reconsider("test")
+        one.waits_for_another_in_vain("pg2")
         assert one.active == "pg2"
         await rounds(one, count=1)
         assert store.record is not None
@@ -230,8 +223,7 @@ def test_one_that_has_caught_up_since_is_good_for_all() -> None:
     async def story(store: Store, one: Client, two: Client) -> None:
         await rounds(one, two)
         for client in (one, two):
-            client.sees(pg2=State.ASIDE)
-            client.sees(pg2=State.CATCHING_UP)
+            client.loses_and_regains("pg2")
         one.sees(pg1=State.ASIDE)
         one.cluster.mark_up(one.cluster.nodes["pg2"])
         one.cluster.reconsider("test")
