@@ -10,8 +10,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._mesh import Hostvars, mesh_nodes
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.mesh import Hostvars, mesh_nodes
 
 
 def _mesh_nodes(hosts: t.Sequence[str], hostvars: Hostvars) -> list[dict[str, t.Any]]:

@@ -10,7 +10,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._subject_alt_names import subject_alt_names
 
 

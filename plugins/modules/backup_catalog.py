@@ -220,10 +220,10 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_manager import manage_catalog
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_server import redis
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PGBACKREST_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_manager import manage_catalog
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import redis
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PGBACKREST_SPEC
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **PGBACKREST_SPEC,

@@ -166,10 +166,12 @@ import uuid
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS, find_files
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan, run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement, sql
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS, find_files
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.load import (
     FileLoad,
     Loader,
     Options,
@@ -178,9 +180,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load 
     decide,
     warnings_about,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_tables import TARGETS
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan, run_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import Statement, sql
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.tables import TARGETS
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "directory": {"type": "path", "required": True},

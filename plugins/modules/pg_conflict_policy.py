@@ -203,9 +203,9 @@ counts:
   sample: {last_update_wins: 12, changed: 1}
 """
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_manager import ConflictManager
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.manager import ConflictManager
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs import (
     CONFLICT_POLICY_EXCLUSIVE,
     CONFLICT_POLICY_REQUIRED_IF,
     CONFLICT_POLICY_SPEC,

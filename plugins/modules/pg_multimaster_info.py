@@ -223,9 +223,9 @@ origins:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import CONNECTION_SPEC, psycopg2
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_run import run
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import CONNECTION_SPEC, psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_run import run
 
 ARGUMENT_SPEC = {
     "databases": {"type": "list", "elements": "str"},

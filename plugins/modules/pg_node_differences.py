@@ -136,9 +136,9 @@ subscriptions:
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import CONNECTION_SPEC, psycopg2
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import CONNECTION_SPEC, psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.differences import (
     KINDS,
     described,
     differences,

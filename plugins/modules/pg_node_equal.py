@@ -123,7 +123,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
     CONNECTION_SPEC,
     PEER_SPEC,
     Connection,
@@ -131,8 +131,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._connection
     peer_parameters,
     psycopg2,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._node_equal import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.equal import (
     Direction,
     catch_up,
     count_missing,

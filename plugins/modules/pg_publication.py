@@ -235,9 +235,9 @@ queries:
   sample: ['ALTER PUBLICATION "pub_shop" ADD TABLE "public"."customers"']
 """
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_manager import PublicationManager
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import PUBLICATION_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs import PUBLICATION_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.manager import PublicationManager
 
 
 def main() -> None:

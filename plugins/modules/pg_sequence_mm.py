@@ -213,12 +213,12 @@ cover:
   sample: {before: absent, after: present}
 """
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_manager import SequenceManager
-from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs import (
     SEQUENCE_REQUIRED_IF,
     SEQUENCE_SPEC,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.manager import SequenceManager
 
 
 def main() -> None:

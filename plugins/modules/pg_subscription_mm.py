@@ -326,12 +326,12 @@ blockers:
     - {pid: 4711, user: app, database: imdb, application: psql, seconds: 3600, state: idle in transaction, query: null}
 """
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import run_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import run_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs import (
     SUBSCRIPTION_REQUIRED_IF,
     SUBSCRIPTION_SPEC,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_task import Task
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.task import Task
 
 
 def main() -> None:

@@ -123,9 +123,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import psycopg2
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restored_proof import manage_proof
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.proof import manage_proof
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "pg_path": {"type": "path", "required": True},

@@ -251,9 +251,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PGBACKREST_SPEC
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_restore import manage_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PGBACKREST_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.restore import manage_restore
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **PGBACKREST_SPEC,

@@ -118,9 +118,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._edge import finish
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PGBACKREST_SPEC
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_stanza import manage_stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PGBACKREST_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.stanza import manage_stanza
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     **PGBACKREST_SPEC,

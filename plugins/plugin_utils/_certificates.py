@@ -13,7 +13,7 @@ import datetime
 import typing as t
 from pathlib import Path
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 
 try:
     from cryptography import x509

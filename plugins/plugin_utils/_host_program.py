@@ -13,7 +13,9 @@ import typing as t
 from pathlib import Path
 
 PREFIX = "ansible_collections.multimaster.postgresql.plugins.module_utils."
-_IMPORT = re.compile(rf"^\s*from {re.escape(PREFIX)}(\w+) import ", re.MULTILINE)
+# from ROOM.FILE import NAMES, and from ROOM import FILE as NAME
+_NAMES = re.compile(rf"^(\s*)from {re.escape(PREFIX)}(\w+)\.(\w+) import ", re.MULTILINE)
+_FILE = re.compile(rf"^(\s*)from {re.escape(PREFIX)}(\w+) import (\w+)( as \w+)$", re.MULTILINE)
 
 _TEMPLATE = '''\
 #!/usr/bin/python3
@@ -50,17 +52,23 @@ if __name__ == "__main__":
 
 
 def host_program(main: str, folder: Path) -> str:
-    """The text of the program whose ``main`` (a module with a function ``main``) and all that it needs are in ``folder``."""
+    """The text of the program whose ``main`` (ROOM.FILE with a function ``main``) and all that it needs are in ``folder``."""
     sources: dict[str, str] = {}
     wanted = [main]
     while wanted:
         name = wanted.pop()
         if name not in sources:
-            source = (folder / f"{name}.py").read_text(encoding="utf-8")
-            wanted += _IMPORT.findall(source)
-            sources[name] = source.replace(PREFIX, "multimaster_")
-    entries = "".join(_entry(f"multimaster_{name}", source) for name, source in sorted(sources.items()))
-    return _TEMPLATE.format(sources=entries, main=f"multimaster_{main}")
+            source = (folder / f"{name.replace('.', '/')}.py").read_text(encoding="utf-8")
+            wanted += [f"{found[2]}.{found[3]}" for pattern in (_NAMES, _FILE) for found in pattern.finditer(source)]
+            source = _NAMES.sub(lambda found: f"{found[1]}from {_flat(f'{found[2]}.{found[3]}')} import ", source)
+            sources[name] = _FILE.sub(lambda found: f"{found[1]}import {_flat(f'{found[2]}.{found[3]}')}{found[4]}", source)
+    entries = "".join(_entry(_flat(name), source) for name, source in sorted(sources.items()))
+    return _TEMPLATE.format(sources=entries, main=_flat(main))
+
+
+def _flat(name: str) -> str:
+    """The one file has no packages."""
+    return "multimaster" + name.replace(".", "_")
 
 
 def _entry(name: str, source: str) -> str:

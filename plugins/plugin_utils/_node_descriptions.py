@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import MAX_BYTES
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import MAX_BYTES
 
 Mapping = t.Mapping[str, t.Any]
 Options = dict[str, t.Any]

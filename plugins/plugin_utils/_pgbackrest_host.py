@@ -17,7 +17,7 @@ import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import ABSENT
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import ABSENT
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_settings import (
     configuration_file,

@@ -12,7 +12,7 @@ from conflicts import Mesh
 from psycopg2 import sql
 from servers import Pair, Server, wait_until
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import KeyColumn, Shape
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.table import KeyColumn, Shape
 
 SHAPE = Shape("public", "t", (KeyColumn("id", "int8"),))
 INSERT_FUNCTION, UPDATE_FUNCTION = (function.name for function in SHAPE.functions)

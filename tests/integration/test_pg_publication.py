@@ -15,7 +15,7 @@ import pytest
 from psycopg2 import sql
 from servers import Authority, Pair, Server
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import qualified, shown
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import qualified, shown
 
 ALL = ["insert", "update", "delete", "truncate"]
 

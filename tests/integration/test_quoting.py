@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from psycopg2 import sql
 from servers import Server
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection, login_parameters
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import MAX_BYTES, qualified, shown
-from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import compose, secret
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, login_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import MAX_BYTES, qualified, shown
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, secret
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0") | st.sampled_from("\"'\\%{}$;\n é"))
 names = texts.filter(lambda name: 0 < len(name.encode()) <= MAX_BYTES)

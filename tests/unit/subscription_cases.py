@@ -9,9 +9,9 @@ import typing as t
 
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import Slot
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     Identity,
     Local,
     OwnerFacts,
@@ -19,8 +19,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     Wanted,
     Worker,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_peer import PeerFacts
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import (
     LocalTable,
     PublishedTable,
     State,

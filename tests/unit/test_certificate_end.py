@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._certificate_end import first_end
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 UTC = datetime.timezone.utc

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_manager import check_parameters
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_plan import ConflictPlan, make_plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_read import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.manager import check_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.plan import ConflictPlan, make_plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.read import (
     FunctionState,
     OwnColumn,
     Shared,
@@ -24,8 +24,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_r
     Table,
     TableTrigger,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_selection import Selection
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_sql import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.selection import Selection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import (
     BASE,
     COLUMN_COMMENTS,
     HISTORY,
@@ -36,8 +36,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_s
     shared_functions,
     view_mark,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict_table import KeyColumn, Shape, literal, quoted
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.table import KeyColumn, Shape, literal, quoted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 
 SETTINGS = Settings(node_id=2, history_days=30, delete_window=3600)
 KEY = (KeyColumn("id", "int8"),)

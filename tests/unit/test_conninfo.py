@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from psycopg2 import extensions
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _conninfo
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import masked, secret
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import masked, secret
 
 values = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=40)
 names = st.sampled_from(["host", "port", "user", "dbname", "sslmode", "sslrootcert", "application_name", "options"])

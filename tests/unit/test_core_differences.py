@@ -10,7 +10,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
 
 values = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.text())
 rows = st.lists(st.tuples(st.text(), values, values, st.booleans()), unique_by=lambda row: row[0])

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from psycopg2 import sql
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._statements import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import (
     MASK,
     Statement,
     compose,

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._mesh import mesh_nodes
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.mesh import mesh_nodes
 
 GOOD = {
     "pg1": {"multimaster_node_id": 1, "multimaster_address": "192.0.2.11"},

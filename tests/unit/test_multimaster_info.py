@@ -11,9 +11,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info import describe, incomplete
-from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_problems import Limits, problems, size
-from ansible_collections.multimaster.postgresql.plugins.module_utils._multimaster_info_read import Answers, DatabaseAnswers
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info import describe, incomplete
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_problems import Limits, problems, size
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import Answers, DatabaseAnswers
 
 NODE = {
     "version_num": 160014,

@@ -9,7 +9,7 @@ import typing as t
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._node_differences import KINDS, described
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.differences import KINDS, described
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
     conflict_policies,
     database_problems,

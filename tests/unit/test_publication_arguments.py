@@ -11,16 +11,16 @@ import pytest
 import yaml
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import QualifiedName
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs import PUBLICATION_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import (
     OPERATIONS,
     Table,
     Wanted,
     parenthesised,
     wanted_from,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._specs import PUBLICATION_SPEC
 from ansible_collections.multimaster.postgresql.plugins.modules import pg_publication
 
 

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from psycopg2 import sql
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import QualifiedName
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import (
     OPERATIONS,
     Identity,
     Publication,
@@ -27,8 +28,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._publicatio
     WantedOwner,
     in_order,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_plan import plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.plan import plan
 
 WITH_DEFAULTS = "WITH (publish = 'insert, update, delete, truncate', publish_via_partition_root = false)"
 

@@ -12,9 +12,9 @@ import pytest
 from psycopg2 import sql
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._names import QualifiedName
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import (
     OPERATIONS,
     Identity,
     Publication,
@@ -25,7 +25,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._publicatio
     Wanted,
     WantedOwner,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._publication_read import read
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.read import read
 
 FILMS = QualifiedName("public", "films")
 

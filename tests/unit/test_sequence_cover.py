@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence import Node
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_cover import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.cover import (
     EVENT,
     SEARCH_PATH,
     TAGS,
@@ -18,7 +17,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_c
     body,
     plan_cover,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_selection import Selection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import Node
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.selection import Selection
 
 SOURCE = body(Node(1, 8), Selection(["*"], []))
 RIGHT = Cover(

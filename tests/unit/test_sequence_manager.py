@@ -10,12 +10,12 @@ import typing as t
 import pytest
 from rendering import render
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _sequence_manager as manager_module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence import Column, Sequence
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_cover import Cover
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_manager import SequenceManager, State
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_reader import in_parts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence import manager as manager_module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.cover import Cover
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.manager import SequenceManager, State
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import Column, Sequence
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.reader import in_parts
 
 PARAMETERS: dict[str, t.Any] = {
     "state": "present",

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import (
     Change,
     Column,
     Node,

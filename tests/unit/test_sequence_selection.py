@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence_selection import Selection, as_like, as_regex
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.selection import Selection, as_like, as_regex
 
 
 def matches_like(pattern: str, text: str) -> bool:

@@ -11,8 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.decisions import (
+    SlotPlan,
+    for_existing_subscription,
+    for_new_subscription,
+    needs_look,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import (
     CHANGES,
     COPY,
     CREATE,
@@ -24,12 +30,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot impor
     parse_lsn,
     show_lsn,
     slot_from,
-)
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_decisions import (
-    SlotPlan,
-    for_existing_subscription,
-    for_new_subscription,
-    needs_look,
 )
 
 USABLE = Slot("s", database="imdb", confirmed_flush_lsn=100)

@@ -10,9 +10,10 @@ import typing as t
 import pytest
 from subscription_cases import CONNINFO, SLOT, T, U, local, nothing_yet, peer, running, subscription, tables, wanted
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import Slot
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import listed
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     Identity,
     OtherSubscription,
     OwnerFacts,
@@ -20,10 +21,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     Wanted,
     wanted_from,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_checks import listed
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import LocalTable, PublishedTable, State
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_wait import problems
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import plan_for
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import LocalTable, PublishedTable, State
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.wait import problems
 
 APP = LocalTable("r", frozenset({"id"}), "app")
 

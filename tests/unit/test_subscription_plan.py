@@ -29,13 +29,17 @@ from subscription_cases import (
     wanted,
 )
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import EMPTY
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot_statements import SlotStatement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Identity, OtherSubscription, OwnerFacts
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_plan import plan_for
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription_state import PublishedTable
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import EMPTY
+from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.statements import SlotStatement
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
+    Identity,
+    OtherSubscription,
+    OwnerFacts,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import plan_for
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import PublishedTable
 
 MARK = "'multimaster_slot_of_sub_in_' || current_database()"
 CREATE = (

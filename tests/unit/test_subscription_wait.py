@@ -11,9 +11,9 @@ import typing as t
 import pytest
 from subscription_cases import SLOT, T, local, subscription, wanted
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _subscription_wait
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import Subscription, Worker
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import wait as _subscription_wait
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Subscription, Worker
 
 OLD, NEW = Worker(7, 95, 60), Worker(8, 95, 0.1)
 

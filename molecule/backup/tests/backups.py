@@ -18,8 +18,8 @@ from pathlib import Path
 
 from mesh import DEPLOYMENT, Node, PlaybookRun, eventually, run_playbook
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog import Entries
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_server import Address, CatalogServer
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog import Entries
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import Address, CatalogServer
 
 Result = t.TypeVar("Result")
 

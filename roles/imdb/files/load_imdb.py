@@ -28,16 +28,16 @@ for place in (ROOT / "collections", *list(ROOT.parents)[2:3]):
         sys.path.insert(0, str(place))
         break
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import (  # noqa: E402
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (  # noqa: E402
     Connection,
     psycopg2,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError  # noqa: E402
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import (  # noqa: E402
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError  # noqa: E402
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import (  # noqa: E402
     FORMATS,
     find_files,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load import (  # noqa: E402
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.load import (  # noqa: E402
     FileLoad,
     Loader,
     Options,

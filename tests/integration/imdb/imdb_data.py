@@ -9,7 +9,7 @@ import gzip
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS
 
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = [ROOT / "roles/imdb/files/schema" / name for name in ("10_tables.sql", "20_indexes.sql", "30_comments.sql")]

@@ -23,12 +23,12 @@ from imdb_data import ROOT, Files
 from imdb_lines import lines_of
 from servers import wait_until
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _imdb_load
-from ansible_collections.multimaster.postgresql.plugins.module_utils._connection import Connection
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS, Batch, find_files
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load import LOCK, FileLoad, Loader, Options, decide
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_tables import TARGETS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb import load as _imdb_load
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS, Batch, find_files
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.load import LOCK, FileLoad, Loader, Options, decide
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.tables import TARGETS
 
 Load = t.Callable[..., t.Any]
 CONTENT = """

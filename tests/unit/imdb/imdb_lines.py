@@ -9,7 +9,7 @@ import json
 
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FileFormat
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FileFormat
 
 GOOD = {
     "title.basics": "tt0000001\tshort\tCarmencita\tCarmencita\t0\t1894\t\\N\t1\tDocumentary,Short",

@@ -10,9 +10,9 @@ import typing as t
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS, DataFile
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS, DataFile
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.load import (
     FileLoad,
     Options,
     State,
@@ -21,7 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_load 
     progress_line,
     warnings_about,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_tables import TARGETS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.tables import TARGETS
 
 BASICS = DataFile("title.basics", "/d/title.basics.tsv.gz", 1000, 1)
 NAMES = DataFile("name.basics", "/d/name.basics.tsv.gz", 2000, 1)

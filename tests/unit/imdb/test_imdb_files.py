@@ -18,9 +18,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from imdb_lines import GOOD, lines_of
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _imdb_files
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb import files as _imdb_files
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import (
     FORMATS,
     Batch,
     FileFormat,
@@ -280,7 +280,7 @@ def test_reading_takes_little_memory(tmp_path: Path) -> None:
         out.write("x" * 50_000_000 + "\ntt9999999\t5.0\t1\n")
     program = (
         "import resource, sys; sys.path.insert(0, sys.argv[1])\n"
-        "from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS, FileReader\n"
+        "from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS, FileReader\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "for batch in FileReader(sys.argv[2], FORMATS['title.ratings']).batches(): rows = batch.lines\n"
         "print(rows, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"

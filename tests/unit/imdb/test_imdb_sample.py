@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb_files import FORMATS, FileReader
+from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import FORMATS, FileReader
 
 PROGRAM = Path(__file__).resolve().parents[3] / "roles/imdb/files/make_imdb_sample.py"
 

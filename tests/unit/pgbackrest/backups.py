@@ -9,7 +9,7 @@ import dataclasses
 import typing as t
 from pathlib import Path
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import (
     ArchiveRange,
     Backup,
     Database,

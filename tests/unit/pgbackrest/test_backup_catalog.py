@@ -13,7 +13,7 @@ from backups import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog import (
     FAILURES_KEPT,
     RECORD_FIELDS,
     Change,
@@ -28,17 +28,17 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog im
     wanted_entries,
     with_record,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_manager import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_manager import (
     Catalog,
     lost_backups,
     read_failures,
     remember_failure,
     write_failures,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._catalog_server import CatalogUnavailable
-from ansible_collections.multimaster.postgresql.plugins.module_utils._differences import Differences
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Repository, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import CatalogUnavailable
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Repository, Stanza
 
 KINDS = st.lists(st.sampled_from(["full", "diff", "incr"]), max_size=20)
 

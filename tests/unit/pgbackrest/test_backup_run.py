@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _backup_program, _backup_run
-from ansible_collections.multimaster.postgresql.plugins.module_utils._backup_run import Settings, Stopped, run_backup
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_backup import taken_but_not_expired
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup import program as _backup_program
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup import run as _backup_run
+from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.run import Settings, Stopped, run_backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.backup import taken_but_not_expired
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._host_program import host_program
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -216,7 +217,7 @@ def test_an_unknown_stanza(calls: Calls) -> None:
 
 def test_the_program_is_one_file_that_runs_without_the_collection(tmp_path: Path) -> None:
     program = tmp_path / "backup"
-    program.write_text(host_program("_backup_program", ROOT / "plugins/module_utils"))
+    program.write_text(host_program("_backup.program", ROOT / "plugins/module_utils"))
     missing = tmp_path / "none.json"
     command = [sys.executable, "-I", str(program), "--settings", str(missing), "run", "--stanza", "x", "--type", "full", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

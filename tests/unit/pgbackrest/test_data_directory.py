@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import (
     origins_in_file_of,
     read_data_directory,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 
 
 def cluster(path: Path, held: bool = False) -> Path:

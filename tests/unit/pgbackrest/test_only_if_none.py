@@ -10,10 +10,10 @@ import typing as t
 import pytest
 from backups import chain
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_backup
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PgBackRest
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Database, Repository, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import backup as _pgbackrest_backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Database, Repository, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PgBackRest
 
 PARAMETERS = {
     "repo": None,

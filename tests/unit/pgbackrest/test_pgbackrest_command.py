@@ -15,23 +15,23 @@ from backups import BASE, backup, recorded, stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_restore
-from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import DataDirectory
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import (
-    PgBackRest,
-    from_parameters,
-    option_text,
-    run_process,
-)
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_config import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.config import (
     Configuration,
     is_secret,
     parse_into,
     read_configuration,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import Target
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import DataDirectory
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import (
+    PgBackRest,
+    from_parameters,
+    option_text,
+    run_process,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.wal import Archive, Segment
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import restore as _pgbackrest_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import Target
 
 SECRET = "s3cret word"
 

@@ -10,7 +10,7 @@ from backups import recorded, recorded_stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_errors import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.errors import (
     CODES,
     Failure,
     cleaned,

@@ -8,8 +8,8 @@ from __future__ import annotations
 import pytest
 from backups import recorded_stanza
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import parse_info
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import parse_info
 
 
 def test_three_backups() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PgBackRest
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import MEBIBYTE, queue_problems
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PgBackRest
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.survey import MEBIBYTE, queue_problems
 
 
 def cluster(folder: Path, limit: str) -> PgBackRest:

@@ -9,7 +9,7 @@ from backups import chain
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_retention import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.retention import (
     foresee_expiry,
     needs,
     plan_expiry,

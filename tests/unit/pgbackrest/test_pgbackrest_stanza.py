@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _pgbackrest_stanza as module
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import PgBackRest
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest import stanza as module
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PgBackRest
 
 RECORDED = Path(__file__).parent / "recorded"
 

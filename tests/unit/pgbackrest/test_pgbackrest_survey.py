@@ -9,8 +9,8 @@ import dataclasses
 
 from backups import backup
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Database, Repository, Stanza
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import Archives, as_data, state_problems
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Database, Repository, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.survey import Archives, as_data, state_problems
 
 
 def test_backups_of_the_former_cluster_only_are_a_problem() -> None:

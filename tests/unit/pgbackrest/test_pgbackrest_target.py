@@ -15,16 +15,16 @@ from backups import BASE, backup, stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Backup, Database, Stanza
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_target import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Backup, Database, Stanza
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.wal import Archive, Segment, parse_lsn
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import (
     Target,
     backups_to_try,
     loses_silently,
     parse_target,
     refuse_unreachable,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import Archive, Segment, parse_lsn
 
 NOW = BASE + 100_000
 

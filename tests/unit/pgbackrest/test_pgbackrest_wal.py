@@ -13,10 +13,10 @@ from backups import backup, recorded, recorded_stanza, stanza
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_info import Backup
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_survey import Archives, archive_problems
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest_wal import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Backup
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.survey import Archives, archive_problems
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.wal import (
     SEGMENT_SIZES,
     Archive,
     Segment,

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils import _restore_space
-from ansible_collections.multimaster.postgresql.plugins.module_utils._copy_stop import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import read_data_directory
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import space as _restore_space
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy_stop import (
     is_restored_copy,
     processes_in,
     stop_server,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._data_directory import read_data_directory
-from ansible_collections.multimaster.postgresql.plugins.module_utils._errors import MultimasterError
 
 MB = 1 << 20
 WAL = 16 * MB

@@ -8,8 +8,8 @@ from __future__ import annotations
 import psycopg2
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restored_copy import room_for_origins, session_options
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restored_proof import is_damage
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy import room_for_origins, session_options
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.proof import is_damage
 
 
 @pytest.mark.parametrize(

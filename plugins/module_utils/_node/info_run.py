@@ -1,0 +1,71 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""Asking a node: the server once, and each of the wanted databases."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, login_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info import describe, incomplete
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_problems import Limits, problems
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import (
+    DatabaseAnswers,
+    read_database,
+    read_server,
+)
+
+if t.TYPE_CHECKING:
+    from ansible.module_utils.basic import AnsibleModule
+
+_MIN_VERSION = 160000
+# The server opens each published table to count them: a node whose table is locked is told, not waited for.
+_LOCK_TIMEOUT = "-c lock_timeout=5s"
+
+
+def run(module: AnsibleModule) -> dict[str, t.Any]:
+    params = module.params
+    parameters = login_parameters(params)
+    parameters["options"] = " ".join(filter(None, [parameters.get("options"), _LOCK_TIMEOUT]))
+    wanted = params["databases"]
+    if wanted is not None:
+        wanted = [identifier(name, "The database's name") for name in wanted]
+    connection = Connection(parameters, module.warn)
+    try:
+        if connection.server_version < _MIN_VERSION:
+            raise MultimasterError(
+                f"PostgreSQL 16 or later is needed; this is {connection.server_version // 10000}, {connection.where}."
+            )
+        answers = read_server(connection)
+        missing = incomplete(answers.node)
+        here = answers.node["database"]
+        databases: dict[str, DatabaseAnswers] = {}
+        for name in answers.node["databases"] if params["all_databases"] else [here] if wanted is None else wanted:
+            try:
+                databases[name] = read_database(connection) if name == here else _read_other(parameters, name, module)
+            except MultimasterError as error:
+                # One that was asked for by name has to be there.
+                if not params["all_databases"]:
+                    raise
+                missing.append(str(error))
+    finally:
+        connection.close()
+    info = describe(answers, databases)
+    limits = Limits(
+        params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"], params["min_certificate_days"]
+    )
+    return {"changed": False, **info, "problems": problems(info, limits), "incomplete": missing}
+
+
+def _read_other(parameters: dict[str, str], name: str, module: AnsibleModule) -> DatabaseAnswers:
+    connection = Connection({**parameters, "dbname": name}, module.warn)
+    try:
+        return read_database(connection)
+    finally:
+        connection.close()

@@ -1,0 +1,193 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""Reading sequences: how they are defined, where they stand, and what their columns hold."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.catalogue import CATALOGUE
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.locks import LOCK_TIMEOUT_MS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import Column, Node, Sequence
+
+# How many relations one query may lock: the server's lock table has room for several thousand.
+LOCKS_PER_QUERY = 1000
+# Where peers are far ahead of an idle node, so many of its next values are looked for among their rows, and
+# as many up to the end of the data.
+VALUES_LOOKED_FOR = 200
+
+# A value that row security hides would be given out again: rather fail. Compiling queries that
+# run once for a millisecond takes seconds.
+SESSION_SETTINGS = f"SET row_security = off; SET jit = off; SET lock_timeout = {LOCK_TIMEOUT_MS}"
+
+# By the types' oids, which never change.
+_LIMITS: dict[int, tuple[int, int]] = {
+    21: (-(2**15), 2**15 - 1),  # smallint
+    23: (-(2**31), 2**31 - 1),  # integer
+}
+_DEFINITION = ("oid", "schema", "name", "start", "increment", "minimum", "maximum", "cycle")
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """All sequences of a database: those that can matter to another node, and why the others cannot."""
+
+    sequences: list[Sequence]
+    out_of_scope: list[tuple[str, str]]
+
+
+class SequenceReader:
+    """Reads sequences through one connection.
+
+    Columns that no index serves are left out where more than ``scan_limit`` bytes would be read.
+    """
+
+    def __init__(self, connection: Connection, node: Node, scan_limit: int) -> None:
+        self._connection = connection
+        self._node = node
+        self._scan_limit = scan_limit
+
+    def catalogue(self) -> Catalogue:
+        """Every sequence as it is defined; the positions are still to be read."""
+        sequences: list[Sequence] = []
+        out_of_scope: list[tuple[str, str]] = []
+        # A fresh database has no statistics: the planner would join thousands of rows one by one.
+        rows = self._connection.fetch(f"{SESSION_SETTINGS}; SET enable_nestloop = off; {CATALOGUE}")
+        for _oid, group in groupby(rows, key=lambda row: row["oid"]):
+            of_sequence = list(group)
+            row = of_sequence[0]
+            if row["out_of_scope"]:
+                out_of_scope.append((f"{row['schema']}.{row['name']}", row["out_of_scope"]))
+            else:
+                columns = tuple(_column(each) for each in of_sequence if each["column_name"] is not None)
+                sequences.append(Sequence(**{key: row[key] for key in _DEFINITION}, columns=columns))
+        return Catalogue(sequences, out_of_scope)
+
+    def reads(self, column: Column) -> bool:
+        return column.scanned_bytes is not None and column.scanned_bytes <= self._scan_limit
+
+    def positions(self, sequences: t.Sequence[Sequence]) -> list[Sequence]:
+        """The same sequences with their positions and with what their columns hold."""
+        result: list[Sequence] = []
+        for part in in_parts(sequences, LOCKS_PER_QUERY):
+            query = " UNION ALL ".join(self._position_of(index, sequence) for index, sequence in enumerate(part))
+            for row in self._connection.fetch(f"SET enable_nestloop = on; {query}"):
+                part[row["index"]] = replace(
+                    part[row["index"]],
+                    last_value=row["last_value"],
+                    is_called=row["is_called"],
+                    data=None if row["data"] is None else int(row["data"]),
+                )
+            result.extend(self._with_own_data(part))
+        return result
+
+    def _position_of(self, index: int, sequence: Sequence) -> str:
+        data = _farthest(sequence, [self._extreme(sequence, column) for column in self._readable(sequence)])
+        name = self._connection.quoted(sequence.schema, sequence.name)
+        return f"(SELECT {index} AS index, last_value, is_called, {data} AS data FROM {name})"
+
+    def _readable(self, sequence: Sequence) -> list[Column]:
+        # A cycling sequence meets old values by design, so nothing is asked about its data.
+        return [] if sequence.cycle else [column for column in sequence.columns if self.reads(column)]
+
+    def _extreme(self, sequence: Sequence, column: Column) -> str:
+        """The value farthest in the sequence's direction that the sequence could yield.
+
+        Not max(): the planner takes twice as long for it.
+        """
+        name, table = self._connection.quoted(column.name), self._connection.quoted(column.schema, column.table)
+        ascending = sequence.increment > 0
+        reachable = f"<= {_bigint(sequence.maximum)}" if ascending else f">= {_bigint(sequence.minimum)}"
+        order = "DESC" if ascending else "ASC"
+        return f"(SELECT {name} FROM {table} WHERE {name} {reachable} ORDER BY {name} {order} LIMIT 1)"
+
+    def _with_own_data(self, sequences: list[Sequence]) -> list[Sequence]:
+        """Look for own values ahead, where a sequence that is in step has data ahead of it at all."""
+        asked = [index for index, sequence in enumerate(sequences) if self._has_data_ahead(sequence)]
+        if asked:
+            query = " UNION ALL ".join(self._own_data_of(index, sequences[index]) for index in asked)
+            for row in self._connection.fetch(query):
+                if row["own"] is not None:
+                    sequences[row["index"]] = replace(sequences[row["index"]], own_data=int(row["own"]))
+        return sequences
+
+    def _has_data_ahead(self, sequence: Sequence) -> bool:
+        if sequence.data is None or not sequence.is_in_step(self._node):
+            return False
+        ahead = sequence.data - sequence.next_value
+        return ahead >= 0 if sequence.increment > 0 else ahead <= 0
+
+    def _own_data_of(self, index: int, sequence: Sequence) -> str:
+        own = _farthest(sequence, [self._own_values(sequence, column) for column in self._readable(sequence)])
+        return f"(SELECT {index} AS index, {own} AS own)"
+
+    def _own_values(self, sequence: Sequence, column: Column) -> str:
+        """The farthest own value ahead: among all rows where they are read anyway, else near both ends."""
+        name, table = self._connection.quoted(column.name), self._connection.quoted(column.schema, column.table)
+        near = " OR ".join(
+            f"{name} BETWEEN {_bigint(low)} AND {_bigint(high)}"
+            for low, high in self._ranges(sequence, is_whole=bool(column.scanned_bytes))
+        )
+        function = "max" if sequence.increment > 0 else "min"
+        stride = self._node.stride
+        remainder = self._node.node_id % stride
+        # OFFSET 0: without it max() would walk the index from its end until a value fits.
+        return (
+            f"(SELECT {function}(v) FROM (SELECT {name} AS v FROM {table} WHERE {near} OFFSET 0) near"
+            f" WHERE v % {stride} IN ({remainder}, {remainder - stride}))"
+        )
+
+    def _ranges(self, sequence: Sequence, is_whole: bool) -> list[tuple[int, int]]:
+        """Where to look, between what the sequence yields next and the end of the data."""
+        low, high = sorted((sequence.next_value, sequence.data or 0))
+        width = VALUES_LOOKED_FOR * self._node.stride
+        if is_whole or high - low <= 2 * width:
+            return [(low, high)]
+        return [(low, low + width), (high - width, high)]
+
+
+def in_parts(sequences: t.Sequence[Sequence], locks: int, at_most: int | None = None) -> t.Iterator[list[Sequence]]:
+    """Parts of so many sequences at most that lock so many relations at most, or hold a single sequence."""
+    part: list[Sequence] = []
+    held = 0
+    for sequence in sequences:
+        needed = 1 + sum(column.relations for column in sequence.columns)
+        if part and (held + needed > locks or len(part) == at_most):
+            yield part
+            part, held = [], 0
+        part.append(sequence)
+        held += needed
+    if part:
+        yield part
+
+
+def _column(row: dict[str, t.Any]) -> Column:
+    lowest, highest = _LIMITS.get(row["column_type"], (None, None))
+    return Column(
+        schema=row["column_schema"],
+        table=row["column_table"],
+        name=row["column_name"],
+        lowest=lowest,
+        highest=highest,
+        scanned_bytes=row["scanned_bytes"],
+        relations=row["relations"],
+    )
+
+
+def _farthest(sequence: Sequence, parts: t.Sequence[str]) -> str:
+    if not parts:
+        return "NULL::numeric"
+    # numeric: columns of any integer type, and of numeric, side by side.
+    return f"{'greatest' if sequence.increment > 0 else 'least'}({', '.join(parts)})::numeric"
+
+
+def _bigint(value: int) -> str:
+    """Quoted: a bare -9223372036854775808 would be numeric, which no index on an integer serves."""
+    return f"'{value}'::bigint"
