@@ -13,7 +13,7 @@ from timing import ROOT, in_turns, run, summary
 
 sys.path.insert(0, str(ROOT / "tests/integration"))
 
-from servers import Authority, Server
+from servers import REPLICATOR_PASSWORD, Authority, Server
 
 OURS = "ansible_collections.multimaster.postgresql.plugins.modules."
 THEIRS = "ansible_collections.community.postgresql.plugins.modules."
@@ -96,6 +96,7 @@ def _subscription(here: Server, peer: Server, rounds: int) -> dict[str, t.Any]:
         "name": "sub_bench",
         "publications": ["pub_bench"],
         "peer": peer.as_peer(here),
+        "peer_password": REPLICATOR_PASSWORD,
         "owner": "subscription_owner",
     }
     ours = make_true(OURS + "pg_subscription_mm", wanted)

@@ -47,8 +47,11 @@ options:
   ssl_key:
     description: File with the client certificate's key.
     type: path
+  ssl_password:
+    description: The passphrase of the key in O(ssl_key). It is never logged or returned.
+    type: str
   connect_params:
-    description: Further libpq connection parameters. They take precedence.
+    description: Further libpq connection parameters. They take precedence, and hold no secret.
     type: dict
     default: {}
 requirements:
@@ -75,9 +78,6 @@ options:
         description: The role to connect as. It needs C(LOGIN) and C(REPLICATION), and C(SELECT) on the tables that are copied.
         type: str
         required: true
-      password:
-        description: The password of O(peer.user). It is never logged or returned.
-        type: str
       db:
         description: Database of the peer. By default the database of O(login_db).
         type: str
@@ -103,7 +103,13 @@ options:
         type: int
         default: 5
       connect_params:
-        description: Further libpq connection parameters. They take precedence.
+        description: Further libpq connection parameters. They take precedence, and hold no secret.
         type: dict
         default: {}
+  peer_password:
+    description: The password of O(peer.user). It is never logged or returned.
+    type: str
+  peer_ssl_password:
+    description: The passphrase of the key in O(peer.ssl_key). It is never logged or returned.
+    type: str
 """

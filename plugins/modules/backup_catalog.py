@@ -83,14 +83,8 @@ options:
         description: Its port.
         type: int
         default: 6379
-      login_user:
-        description: User for this server, where it is not O(login_user).
-        type: str
-      login_password:
-        description: Password for this server, where it is not O(login_password).
-        type: str
   login_user:
-    description: The ACL user.
+    description: The ACL user, on all O(servers).
     type: str
   login_password:
     description: Its password. It is never logged or returned.
@@ -218,11 +212,12 @@ consistent:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_manager import manage_catalog
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import redis
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PGBACKREST_SPEC
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -248,8 +243,6 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
         "options": {
             "host": {"type": "str", "required": True},
             "port": {"type": "int", "default": 6379},
-            "login_user": {"type": "str"},
-            "login_password": {"type": "str", "no_log": True},
         },
     },
     "login_user": {"type": "str"},
@@ -266,7 +259,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     if redis is None:
         module.fail_json(msg=missing_required_lib("redis"))
     finish(module, lambda: manage_catalog(module.params, module.check_mode, module.warn))

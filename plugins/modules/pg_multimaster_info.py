@@ -221,10 +221,11 @@ origins:
   sample: [{id: 1, name: pg_16400, remote_lsn: 16/B374D848, local_lsn: 1A/12345678}]
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import CONNECTION_SPEC, psycopg2
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_run import run
 
 ARGUMENT_SPEC = {
@@ -238,7 +239,7 @@ ARGUMENT_SPEC = {
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = Module(
         argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC},
         mutually_exclusive=[("databases", "all_databases")],
         supports_check_mode=True,

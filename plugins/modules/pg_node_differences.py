@@ -41,13 +41,16 @@ options:
     default: []
   subscriptions:
     description:
-      - Descriptions of subscriptions. Each takes the options of M(multimaster.postgresql.pg_subscription_mm), but for the peer's
-        password.
+      - Descriptions of subscriptions. Each takes the options of M(multimaster.postgresql.pg_subscription_mm), but for those
+        that hold secrets.
     type: list
     elements: dict
     default: []
   peer_password:
     description: The password of the peers' C(user), for all O(subscriptions). It is never logged or returned.
+    type: str
+  peer_ssl_password:
+    description: The passphrase of the peers' C(ssl_key), for all O(subscriptions). It is never logged or returned.
     type: str
 seealso:
   - module: multimaster.postgresql.pg_publication
@@ -134,10 +137,15 @@ subscriptions:
     - {login_db: imdb, name: sub_from_pg1, exists: true, received: true}
 """
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import CONNECTION_SPEC, psycopg2
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
+    CONNECTION_SPEC,
+    PEER_SECRETS_SPEC,
+    psycopg2,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.differences import (
     KINDS,
     described,
@@ -148,18 +156,19 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._node.diffe
 
 def main() -> None:
     descriptions = {kind: {"type": "list", "elements": "dict", "default": []} for kind in KINDS}
-    module = AnsibleModule(
-        argument_spec={**CONNECTION_SPEC, **descriptions, "peer_password": {"type": "str", "no_log": True}},
+    module = Module(
+        argument_spec={**CONNECTION_SPEC, **descriptions, **PEER_SECRETS_SPEC},
         supports_check_mode=True,
     )
     if psycopg2 is None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
     params = module.params
     login = {option: params[option] for option in CONNECTION_SPEC}
+    secrets = {option: params[option] for option in PEER_SECRETS_SPEC}
 
     def work() -> dict[str, object]:
         stated = [
-            described(kind, options, login, params["peer_password"])
+            described(kind, options, login, secrets)
             for name, kind in KINDS.items()
             for options in params[name]
         ]

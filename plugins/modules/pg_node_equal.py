@@ -68,6 +68,7 @@ EXAMPLES = r"""
     slot_here: slot_1_to_2
     slot_there: slot_2_to_1
     peer: {host: pg2.example.org, user: replicator, ca_cert: /etc/multimaster/tls/ca.crt}
+    peer_password: "{{ replicator_password }}"
 """
 
 RETURN = r"""
@@ -121,10 +122,11 @@ import os
 import threading
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
     CONNECTION_SPEC,
+    PEER_SECRETS_SPEC,
     PEER_SPEC,
     Connection,
     login_parameters,
@@ -132,6 +134,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conne
     psycopg2,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.equal import (
     Direction,
     catch_up,
@@ -142,6 +145,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._node.equal
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
     "peer": {"type": "dict", "required": True, "options": PEER_SPEC},
+    **PEER_SECRETS_SPEC,
     "publications": {"type": "list", "elements": "str", "required": True},
     "slot_here": {"type": "str", "required": True},
     "slot_there": {"type": "str", "required": True},
@@ -156,17 +160,18 @@ MARK_SECONDS = 5
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC}, supports_check_mode=True)
+    module = Module(argument_spec={**CONNECTION_SPEC, **ARGUMENT_SPEC}, supports_check_mode=True)
     if psycopg2 is None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
     finish(module, lambda: _work(module))
 
 
-def _work(module: AnsibleModule) -> dict[str, t.Any]:
+def _work(module: Module) -> dict[str, t.Any]:
     params = module.params
+    there_parameters = peer_parameters(params)
     here = Connection(login_parameters(params), module.warn)
     try:
-        there = Connection(peer_parameters(params["peer"], params["login_db"]), module.warn)
+        there = Connection(there_parameters, module.warn)
         try:
             with _kept_fresh(params["mark_file"], params["mark_text"]):
                 return _compare(params, here, there)

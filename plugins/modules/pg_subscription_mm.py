@@ -223,10 +223,10 @@ EXAMPLES = r"""
     peer:
       host: pg1.example.org
       user: replicator
-      password: "{{ replicator_password }}"
       ca_cert: /etc/multimaster/tls/ca.crt
       ssl_cert: /etc/multimaster/tls/replicator.crt
       ssl_key: /etc/multimaster/tls/replicator.key
+    peer_password: "{{ replicator_password }}"
 
 - name: Remove the subscription, whether the peer is up or not
   multimaster.postgresql.pg_subscription_mm:
@@ -238,10 +238,10 @@ EXAMPLES = r"""
     peer:
       host: pg1.example.org
       user: replicator
-      password: "{{ replicator_password }}"
       ca_cert: /etc/multimaster/tls/ca.crt
       ssl_cert: /etc/multimaster/tls/replicator.crt
       ssl_key: /etc/multimaster/tls/replicator.key
+    peer_password: "{{ replicator_password }}"
 """
 
 RETURN = r"""

@@ -121,10 +121,11 @@ problems:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import psycopg2
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.proof import manage_proof
 
 ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
@@ -142,7 +143,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     if psycopg2 is None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
     finish(module, lambda: manage_proof(module.params, module.check_mode, module.warn))

@@ -249,9 +249,8 @@ restored:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PGBACKREST_SPEC
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.restore import manage_restore
 
@@ -285,7 +284,7 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = Module(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     finish(module, lambda: manage_restore(module.params, module.check_mode, module.warn))
 
 

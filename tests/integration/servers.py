@@ -216,12 +216,11 @@ class Server:
         return {"login_host": "127.0.0.1", "login_port": self.port, "login_user": "postgres", "login_db": db}
 
     def as_peer(self, of: Server, **changes: t.Any) -> dict[str, t.Any]:
-        """The ``peer`` option of a module on the server ``of`` that subscribes to this one."""
+        """The ``peer`` option of a module on the server ``of`` that subscribes to this one; ``peer_password`` goes with it."""
         return {
             "host": "127.0.0.1",
             "port": self.port,
             "user": "replicator",
-            "password": REPLICATOR_PASSWORD,
             "ssl_mode": "verify-full",
             "ca_cert": str(of.certificates / "ca.crt"),
             "ssl_cert": str(of.certificates / "replicator.crt"),

@@ -58,6 +58,7 @@ class Mesh:
             "wait_timeout": 20,
             "slot_timeout": 10,
             "peer": self.other(server).as_peer(server, **(peer or {})),
+            "peer_password": REPLICATOR_PASSWORD,
             **options,
         }
 

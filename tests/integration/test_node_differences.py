@@ -27,7 +27,7 @@ class Node:
         self.sequences = {"node_id": 1}
         arguments = mesh.arguments(mesh.a)
         self.subscription = {key: value for key, value in arguments.items() if key not in self.login}
-        self.subscription["peer"] = {**self.subscription["peer"], "password": None}
+        del self.subscription["peer_password"]
 
     def make(self) -> None:
         self.run_module("pg_publication", {**self.login, **self.publication})

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from servers import Server, wait_until
+from servers import REPLICATOR_PASSWORD, Server, wait_until
 from subscriptions import NAME, Mesh, open_transaction
 
 RunModule = t.Callable[..., t.Any]
@@ -36,6 +36,7 @@ def compare(run_module: RunModule, mesh: Mesh, **options: t.Any) -> t.Any:
         {
             **mesh.pair.login(mesh.a),
             "peer": mesh.b.as_peer(mesh.a),
+            "peer_password": REPLICATOR_PASSWORD,
             "publications": ["pub"],
             "slot_here": mesh.slot(mesh.b),
             "slot_there": mesh.slot(mesh.a),
@@ -247,6 +248,7 @@ def test_a_slot_that_is_not_there_is_named(run_module: RunModule, both: Mesh) ->
     arguments = {
         **both.pair.login(both.a),
         "peer": both.b.as_peer(both.a),
+        "peer_password": REPLICATOR_PASSWORD,
         "publications": ["pub"],
         "slot_here": "no_such_slot",
         "slot_there": both.slot(both.a),

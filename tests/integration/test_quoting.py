@@ -23,6 +23,7 @@ names = texts.filter(lambda name: 0 < len(name.encode()) <= MAX_BYTES)
 DEFAULTS: dict[str, t.Any] = {
     "login_unix_socket": "",
     "login_password": "",
+    "ssl_password": None,
     "ssl_mode": "prefer",
     "ca_cert": None,
     "ssl_cert": None,

@@ -88,7 +88,7 @@ def test_a_file_that_is_not_there(refused: t.Callable[..., str]) -> None:
 
 
 def test_wrong_password(refused: t.Callable[..., str]) -> None:
-    message = refused(peer={"password": "wrong"})
+    message = refused(peer_password="wrong")
     assert "password authentication failed" in message
     assert "answers, but no session comes about" in message
 
@@ -181,8 +181,9 @@ def test_an_empty_node_is_refused_before_it_joins_and_rows_that_were_deleted_are
     mesh.insert(mesh.b, 1)
     arguments = mesh.arguments(mesh.a)
     login = mesh.pair.login(mesh.a)
-    described = {key: value for key, value in arguments.items() if key not in login}
-    found = run_module("pg_node_differences", {**login, "subscriptions": [described]})["differences"]
+    secret = {"peer_password": arguments["peer_password"]}
+    described = {key: value for key, value in arguments.items() if key not in {**login, **secret}}
+    found = run_module("pg_node_differences", {**login, "subscriptions": [described], **secret})["differences"]
     assert [difference["loses_rows"] for difference in found] == [True]
     mesh.b.query("DELETE FROM t", db=mesh.db)
     found = run_module("pg_node_differences", {**login, "subscriptions": [described]})["differences"]
@@ -288,7 +289,7 @@ def test_no_password(refused: t.Callable[..., str], mesh: Mesh) -> None:
     hba.write_text(f"host all replicator 127.0.0.1/32 trust\n{before}")
     mesh.b.query("SELECT pg_reload_conf()")
     try:
-        assert "password_required" in refused(peer={"password": None})
+        assert "password_required" in refused(peer_password=None)
     finally:
         hba.write_text(before)
         mesh.b.query("SELECT pg_reload_conf()")
@@ -313,7 +314,7 @@ def test_a_login_that_is_no_superuser(refused: t.Callable[..., str], mesh: Mesh)
         ({"streaming": "sometimes"}, "streaming"),
         ({"copy_data": True, "start_lsn": "0/1"}, "exclude each other"),
         ({"comment": "a\0b"}, "NUL"),
-        ({"peer": {"password": "a\0b"}}, "NUL"),
+        ({"peer_password": "a\0b"}, "NUL"),
     ],
 )
 def test_arguments(refused: t.Callable[..., str], options: dict[str, t.Any], said: str) -> None:
@@ -360,7 +361,7 @@ def test_nothing_untried_is_set(run_module: RunModule, subscribed: Mesh, options
 
 def test_a_rejected_login_never_replaces_one_that_works(run_module: RunModule, subscribed: Mesh) -> None:
     before = subscribed.subscription(subscribed.a)
-    run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, peer={"password": "wrong"}), fails=True)
+    run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, peer_password="wrong"), fails=True)
     assert subscribed.subscription(subscribed.a) == before
 
 

@@ -131,7 +131,7 @@ def test_no_secret_anywhere(run_module: RunModule, mesh: Mesh) -> None:
         if change:
             mesh.alter(mesh.a, change)
         printed += [run_module("pg_subscription_mm", arguments, check=check).output for check in (True, False)]
-    wrong = mesh.arguments(mesh.a, peer={"password": "wrong s3cret"})
+    wrong = mesh.arguments(mesh.a, peer_password="wrong s3cret")
     printed.append(run_module("pg_subscription_mm", wrong, fails=True).output)
     printed.append(run_module("pg_subscription_mm", {**arguments, "state": "absent"}).output)
     for secret in SECRETS:

@@ -100,7 +100,7 @@ def test_a_password(run_module: RunModule, subscribed: Mesh) -> None:
     subscribed.b.query("ALTER ROLE replicator PASSWORD 'an''other'")
     try:
         assert "password" in run_module("pg_subscription_mm", arguments, fails=True)["msg"]
-        changed = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, peer={"password": "an'other"}))
+        changed = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, peer_password="an'other"))
         assert list(changed["diff"]["before"]) == ["conninfo.password"]
         subscribed.insert(subscribed.b, 1)
         subscribed.wait_for_ids(subscribed.a, [1])

@@ -125,7 +125,7 @@ def test_suffixes_can_be_stated() -> None:
 def test_the_modules_take_every_description() -> None:
     for kind, descriptions in node().items():
         for options in descriptions:
-            assert described(KINDS[kind], options, {"login_port": 5433}, "secret").params["login_port"] == 5433
+            assert described(KINDS[kind], options, {"login_port": 5433}, {"peer_password": "secret"}).params["login_port"] == 5433
 
 
 @pytest.mark.parametrize(

@@ -225,8 +225,8 @@ def addresses(params: dict[str, t.Any]) -> list[Address]:
         Address(
             host=server["host"],
             port=server["port"],
-            user=server["login_user"] or params["login_user"],
-            password=server["login_password"] or params["login_password"],
+            user=params["login_user"],
+            password=params["login_password"],
             tls=params["tls"],
             validate_certs=params["validate_certs"],
             ca_certs=params["ca_certs"],

@@ -241,7 +241,7 @@ def _pgbackrest(settings: Settings, name: str, repo: int | None) -> dict[str, t.
 
 
 def _catalog(settings: Settings, name: str) -> dict[str, t.Any]:
-    servers = [{"port": 6379, "login_user": None, "login_password": None, **each} for each in settings.catalog["servers"]]
+    servers = [{"port": 6379, **each} for each in settings.catalog["servers"]]
     return {
         **_pgbackrest(settings, name, None),
         "backup": None,

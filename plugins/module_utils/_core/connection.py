@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conninfo import SECRETS
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import MASK, Statement
 
@@ -55,14 +56,20 @@ CONNECTION_SPEC: dict[str, dict[str, t.Any]] = {
     "ca_cert": {"type": "str"},
     "ssl_cert": {"type": "path"},
     "ssl_key": {"type": "path"},
+    "ssl_password": {"type": "str", "no_log": True},
     "connect_params": {"type": "dict", "default": {}},
+}
+
+# Beside ``peer``, not in it: Ansible notes a dict as Python writes it, where a quote or a backslash hides a secret from its mask.
+PEER_SECRETS_SPEC: dict[str, dict[str, t.Any]] = {
+    "peer_password": {"type": "str", "no_log": True},
+    "peer_ssl_password": {"type": "str", "no_log": True},
 }
 
 PEER_SPEC: dict[str, dict[str, t.Any]] = {
     "host": {"type": "str", "required": True},
     "port": {"type": "int", "default": 5432},
     "user": {"type": "str", "required": True},
-    "password": {"type": "str", "no_log": True},
     "db": {"type": "str"},
     "ssl_mode": {"type": "str", "default": "verify-full", "choices": SSL_MODES},
     "ca_cert": {"type": "path"},
@@ -86,33 +93,44 @@ def login_parameters(params: dict[str, t.Any]) -> dict[str, str]:
         "sslrootcert": params["ca_cert"],
         "sslcert": params["ssl_cert"],
         "sslkey": params["ssl_key"],
+        "sslpassword": params["ssl_password"],
         "connect_timeout": 10,
-        **params["connect_params"],
+        **_without_secrets_in(params["connect_params"], "connect_params", "login_password", "ssl_password"),
     }
     return _without_empty(wanted)
 
 
-def peer_parameters(peer: dict[str, t.Any], default_db: str) -> dict[str, str]:
-    """libpq parameters of the other node, from the ``peer`` option.
+def peer_parameters(params: dict[str, t.Any]) -> dict[str, str]:
+    """libpq parameters of the other node, from the options ``peer``, ``peer_password`` and ``peer_ssl_password``.
 
     An apply worker does not heed ``connect_timeout``: what it sends to a host that is away is repeated at ever longer intervals,
     for two minutes, and so it notices late that the host is back. ``tcp_user_timeout`` makes it begin anew.
     """
+    peer = params["peer"]
     wanted = {
         "host": peer["host"],
         "port": peer["port"],
         "user": peer["user"],
-        "password": peer["password"],
-        "dbname": peer["db"] or default_db,
+        "password": params["peer_password"],
+        "dbname": peer["db"] or params["login_db"],
         "sslmode": peer["ssl_mode"],
         "sslrootcert": peer["ca_cert"],
         "sslcert": peer["ssl_cert"],
         "sslkey": peer["ssl_key"],
+        "sslpassword": params["peer_ssl_password"],
         "connect_timeout": peer["connect_timeout"],
         "tcp_user_timeout": peer["connect_timeout"] * 1000 or None,
-        **peer["connect_params"],
+        **_without_secrets_in(peer["connect_params"], "peer.connect_params", "peer_password", "peer_ssl_password"),
     }
     return _without_empty(wanted)
+
+
+def _without_secrets_in(parameters: dict[str, t.Any], option: str, password: str, ssl_password: str) -> dict[str, t.Any]:
+    held = sorted(SECRETS & parameters.keys())
+    if held:
+        instead = {"password": f" Give it as {password}.", "sslpassword": f" Give it as {ssl_password}."}
+        raise MultimasterError(f"{option} holds {held[0]}, and a secret in a dict can get into logs.{instead.get(held[0], '')}")
+    return parameters
 
 
 def _without_empty(parameters: dict[str, t.Any]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import missing_required_lib
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
     CONNECTION_SPEC,
@@ -21,6 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conne
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement
 
 
@@ -51,7 +52,7 @@ def run_module(
     manager: t.Callable[..., Manager],
     argument_spec: dict[str, t.Any],
     *,
-    prepare: t.Callable[[AnsibleModule], t.Any] | None = None,
+    prepare: t.Callable[[Module], t.Any] | None = None,
     **module_options: t.Any,
 ) -> None:
     """Run one module from its arguments to its JSON result; failures end in _edge.finish.
@@ -59,7 +60,7 @@ def run_module(
     ``manager`` is called with the module and the connection. What need not wait for the connection can be
     done by ``prepare`` in the meantime: its result is then the manager's third argument.
     """
-    module = AnsibleModule(
+    module = Module(
         argument_spec={**CONNECTION_SPEC, **argument_spec},
         supports_check_mode=True,
         **module_options,
@@ -70,9 +71,9 @@ def run_module(
 
 
 def _run(
-    module: AnsibleModule,
+    module: Module,
     manager: t.Callable[..., Manager],
-    prepare: t.Callable[[AnsibleModule], t.Any] | None,
+    prepare: t.Callable[[Module], t.Any] | None,
 ) -> dict[str, t.Any]:
     prepared: tuple[t.Any, ...] = ()
     if prepare is None:

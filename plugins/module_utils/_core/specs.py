@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import PEER_SPEC
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import PEER_SECRETS_SPEC, PEER_SPEC
 
 OPERATIONS = ("insert", "update", "delete", "truncate")
 
@@ -51,6 +51,7 @@ SUBSCRIPTION_SPEC: dict[str, dict[str, t.Any]] = {
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "peer": {"type": "dict", "required": True, "options": PEER_SPEC},
+    **PEER_SECRETS_SPEC,
     "publications": {"type": "list", "elements": "str"},
     "slot_name": {"type": "str"},
     "owner": {"type": "str"},

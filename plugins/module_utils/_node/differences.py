@@ -110,11 +110,18 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def described(kind: Kind, options: dict[str, t.Any], login: dict[str, t.Any], peer_password: str | None) -> Description:
-    """A description with all its options. ``login`` holds the connection options that it does not state itself."""
+def described(
+    kind: Kind, options: dict[str, t.Any], login: dict[str, t.Any], secrets: dict[str, str | None]
+) -> Description:
+    """A description with all its options. ``login`` holds the connection options that it does not state itself,
+    ``secrets`` those that no description may hold: ``peer_password`` and ``peer_ssl_password``."""
     stated = {**{key: value for key, value in login.items() if value is not None}, **options}
-    if peer_password and "peer" in options:
-        stated["peer"] = {**options["peer"], "password": peer_password}
+    if held := sorted(secrets.keys() & options.keys()):
+        raise MultimasterError(
+            f"A description for {kind.module} holds {held[0]}, and a secret in a dict can get into logs. Give it as {held[0]}."
+        )
+    if kind is KINDS["subscriptions"]:
+        stated.update(secrets)
     checked = ArgumentSpecValidator(
         {**CONNECTION_SPEC, **kind.spec}, required_if=kind.required_if, mutually_exclusive=kind.mutually_exclusive
     ).validate(stated)

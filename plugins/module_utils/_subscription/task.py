@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 class Task:
     def __init__(self, module: AnsibleModule) -> None:
         params = module.params
-        conninfo = peer_parameters(params["peer"], params["login_db"])
+        conninfo = peer_parameters(params)
         self.secrets = _conninfo.secrets(conninfo)
         module.no_log_values.update(self.secrets)
         _conninfo.build(conninfo)
