@@ -108,9 +108,10 @@ notes:
     from a node that still has them. Set the policy there again if that has happened.
   - The columns are C(_mm_version) and C(_mm_base). C(SELECT *) shows them, and C(COPY) into the table without a list of columns
     has to name the others. C(INSERT) without a list of columns works as before.
-  - A new partition has the policy at once, a new table with the next run. A table that was renamed, or has got or lost a
-    generated column or a column of its key, needs a run as well. A partitioned or generated-column table needs one for any new
-    column. Until then apply workers stop with an error rather than lose anything.
+  - A new partition has the policy at once, a new table with the next run. A table that was renamed, or whose key
+    has other columns, needs a run as well. Until then apply workers stop with an error rather than lose anything. Other columns
+    may come and go without one. Where a table is partitioned or has generated columns, rows are then applied more slowly until
+    the next run.
   - The history is the view C(multimaster.conflict_history), and C(multimaster.conflict_summary) counts it. It is never
     replicated. C(TRUNCATE) of its table would be, and is refused. C(DELETE) empties this node's.
   - A table that inherits from another one or is inherited (C(INHERITS), other than partitions) cannot have the policy.

@@ -444,3 +444,60 @@ def test_only_triggers_of_apply_workers_can_write_history(mesh: Mesh) -> None:
     mesh.policies()
     with pytest.raises(Exception, match="is for the triggers"):
         mesh.a.query("SELECT multimaster.record_conflict('t'::regclass, '{}', '{}', 'x', 'x', NULL, NULL, 1, 1)", db=mesh.db)
+
+
+LATER_COLUMNS = {
+    "partitioned": (
+        "CREATE TABLE t (id int, v text, PRIMARY KEY (id)) PARTITION BY RANGE (id);"
+        "CREATE TABLE t_0 (v text, id int NOT NULL); ALTER TABLE t ATTACH PARTITION t_0 FOR VALUES FROM (0) TO (1000)",
+        "ADD COLUMN w text, ADD COLUMN twice int GENERATED ALWAYS AS (id * 2) STORED",
+    ),
+    "with a generated column": (
+        "CREATE TABLE t (twice int GENERATED ALWAYS AS (id * 2) STORED, id int PRIMARY KEY, v text)",
+        "ADD COLUMN w text DEFAULT 'none'",
+    ),
+    "without one until then": (
+        "CREATE TABLE t (id int PRIMARY KEY, v text)",
+        "ADD COLUMN twice int GENERATED ALWAYS AS (id * 2) STORED, ADD COLUMN w text",
+    ),
+    "one column instead of another": (
+        "CREATE TABLE t (twice int GENERATED ALWAYS AS (id * 2) STORED, old int, id int PRIMARY KEY, v text)",
+        "DROP COLUMN old, ADD COLUMN w text",
+    ),
+    "with a user's trigger in apply workers": (
+        "CREATE TABLE t (twice int GENERATED ALWAYS AS (id * 2) STORED, id int PRIMARY KEY, v text);"
+        "CREATE FUNCTION keep() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN new; END';"
+        "CREATE TRIGGER user_1 BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION keep();"
+        "ALTER TABLE t ENABLE ALWAYS TRIGGER user_1",
+        "ADD COLUMN w text",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LATER_COLUMNS)
+def test_columns_that_come_later_stop_nothing_before_the_policy_is_set_again(mesh: Mesh, kind: str) -> None:
+    """Added on every node before anything writes them, as one does; the apply workers are the same all the time."""
+    definition, change = LATER_COLUMNS[kind]
+    start(mesh, definition)
+    mesh.a.query("INSERT INTO t (id, v) VALUES (1, 'before')", db=mesh.db)
+    mesh.meet()
+    mesh.pair.both(f"ALTER TABLE t {change}")
+    mesh.a.query("INSERT INTO t (id, v, w) VALUES (2, 'after', 'new a')", db=mesh.db)
+    mesh.b.query("INSERT INTO t (id, v, w) SELECT id, 'many', 'new b' FROM generate_series(10, 40) id", db=mesh.db)
+    conflict(
+        mesh,
+        "INSERT INTO t (id, v, w) VALUES (3, 'older', 'lost'); UPDATE t SET w = 'lost' WHERE id = 1",
+        "INSERT INTO t (id, v, w) VALUES (3, 'newer', 'kept'); UPDATE t SET w = 'kept' WHERE id = 1",
+    )
+    found = mesh.same("SELECT id, v, w FROM t WHERE id < 12 ORDER BY id")
+    assert found[:3] == [(1, "before", "kept"), (2, "after", "new a"), (3, "newer", "kept")]
+    assert found[3:] == [(10, "many", "new b"), (11, "many", "new b")]
+    lost = mesh.rows(mesh.a, "SELECT DISTINCT local_row ->> 'w' FROM multimaster.conflict_history WHERE winner = 'remote'")
+    assert lost == [("lost",)]
+    assert mesh.apply_errors() == 0
+    for node in mesh.nodes:
+        mesh.policy(node)
+        assert not mesh.policy(node)["changed"]
+    conflict(mesh, "INSERT INTO t (id, w) VALUES (4, 'older')", "INSERT INTO t (id, w) VALUES (4, 'newer')")
+    assert mesh.same("SELECT w FROM t WHERE id = 4") == [("newer",)]
+    assert mesh.apply_errors() == 0

@@ -58,7 +58,7 @@ def governed(table: Table) -> Table:
         VERSION: OwnColumn("bigint", False, table.shape.default, COLUMN_COMMENTS[VERSION]),
         BASE: OwnColumn("bigint", False, None, COLUMN_COMMENTS[BASE]),
     }
-    return replace(table, own_columns=columns, triggers=triggers)
+    return replace(table, own_columns=columns, triggers=triggers, column_numbers=table.column_numbers + len(columns))
 
 
 def shared(*tables: Table, settings: Settings = SETTINGS) -> Shared:

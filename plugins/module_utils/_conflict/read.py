@@ -76,6 +76,10 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
            (SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
               AND a.attname NOT IN (%(version)s, %(base)s)) END AS columns,
+       CASE WHEN c.relkind = 'p' OR g.columns IS NOT NULL THEN
+           (SELECT array_agg(a.attnum ORDER BY a.attnum) FROM pg_attribute a
+            WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+              AND a.attname NOT IN (%(version)s, %(base)s)) END AS numbers,
        g.columns AS generated, own.columns AS own_columns, t.triggers, t.before_ours, t.has_insert_triggers
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -200,6 +204,8 @@ class Table:
     key_is_immediate: bool = True
     key: tuple[KeyColumn, ...] = ()
     columns: tuple[str, ...] = ()
+    # Of these and the generated ones.
+    numbers: tuple[int, ...] = ()
     generated: tuple[str, ...] = ()
     own_columns: t.Mapping[str, OwnColumn] = field(default_factory=dict)
     triggers: t.Mapping[str, TableTrigger] = field(default_factory=dict)
@@ -224,6 +230,8 @@ class Table:
             self.generated,
             self.kind == "p",
             self.large_values,
+            self.column_numbers + sum(column not in self.own_columns for column in (VERSION, BASE)),
+            self.numbers,
             bool(self.has_insert_triggers),
         )
 
@@ -303,6 +311,7 @@ def _table(row: dict[str, t.Any]) -> Table:
             "parents": tuple((schema, name) for schema, name in row["parents"] or ()),
             "children": tuple((schema, name) for schema, name in row["children"] or ()),
             "columns": tuple(row["columns"] or ()),
+            "numbers": tuple(row["numbers"] or ()),
             "generated": tuple(row["generated"] or ()),
             "own_columns": {name: OwnColumn(*column) for name, column in (row["own_columns"] or {}).items()},
             "triggers": {each[0]: _trigger(each) for each in row["triggers"] or ()},

@@ -101,6 +101,28 @@ EXCEPTION WHEN program_limit_exceeded THEN
 END
 """
 
+# For a table whose columns are not those that its trigger's function was written for: the list of now, at the price of a
+# statement that is planned for each row. The table is a name, quoted where it needs it; so is the clause for conflicts whole.
+_INSERT_ANEW = """
+DECLARE
+    columns pg_catalog.text;
+    inserted pg_catalog.int8;
+BEGIN
+    SELECT pg_catalog.string_agg(pg_catalog.quote_ident(a.attname), ', ' ORDER BY a.attnum) INTO columns
+    FROM pg_catalog.pg_attribute a
+    WHERE a.attrelid = $1::pg_catalog.regclass AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '';
+    EXECUTE pg_catalog.concat('INSERT INTO ', $1, ' (', columns, ') OVERRIDING SYSTEM VALUE SELECT ', columns,
+        ' FROM (SELECT ($1).*) n ', $2) USING $3;
+    GET DIAGNOSTICS inserted = ROW_COUNT;
+    RETURN inserted > 0;
+END
+"""
+_HAS_GENERATED = """
+SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute a
+               WHERE a.attrelid OPERATOR(pg_catalog.=) $1 AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped
+                 AND a.attgenerated OPERATOR(pg_catalog.<>) '')
+"""
+
 # Runs with the rights of its owner, for apply workers that act as the table's owner. Others are turned away.
 # Old entries go a few at a time, here: what an apply worker deletes is not replicated.
 _RECORD = """
@@ -268,6 +290,8 @@ def shared_functions(settings: Settings) -> list[Function]:
         Function("node_id", f"SELECT {settings.node_id}", "", "integer", "sql", "i"),
         Function("history_kept", f"SELECT '{settings.history_days} days'::pg_catalog.interval", "", "interval", "sql", "i"),
         Function("new_version", new_version, "bigint", "bigint", "sql"),
+        Function("has_generated", _HAS_GENERATED, "oid", "boolean", "sql", "s"),
+        Function("insert_anew", _INSERT_ANEW, "text, text, record", "boolean"),
         Function("row_as_json", _ROW_AS_JSON, "record", "jsonb", settings=tuple(_TEXT_FORMS.items())),
         Function(
             "record_conflict",

@@ -69,16 +69,25 @@ _INSERT = """
 DECLARE
     seen text;
 BEGIN{fast}
-    IF pg_catalog.pg_trigger_depth() > 1 OR pg_catalog.pg_advisory_xact_lock_shared({lock}) IS NULL{or_renamed} THEN{renamed}
-        RETURN new;
-    END IF;{look_ahead}{try_first}
+    IF pg_catalog.pg_trigger_depth() > 1 OR pg_catalog.pg_advisory_xact_lock_shared({lock}) IS NULL{or_renamed}
+       OR {is_stale}
+    THEN{renamed}
+        IF pg_catalog.pg_trigger_depth() > 1 THEN
+            RETURN new;
+        END IF;{try_anew}
+    ELSE{look_ahead}{try_first}
+    END IF;
     DECLARE
         mine {table}%ROWTYPE;
     BEGIN
         FOR attempt IN 1 .. 100 LOOP
             SELECT * INTO mine FROM {only} l WHERE {same_key} FOR UPDATE;
             EXIT WHEN FOUND;
-            {nested_insert};
+            IF {is_stale} THEN
+                {insert_anew};
+            ELSE
+                {nested_insert};
+            END IF;
             IF FOUND THEN
                 RETURN old;
             END IF;
@@ -107,10 +116,19 @@ END
 
 # Not where triggers of the user's fire in apply workers: they would see the row, whether it gets in or not.
 _TRY_FIRST = """
-    {nested_insert};
-    IF FOUND THEN
-        RETURN old;
-    END IF;"""
+        {insert};
+        IF FOUND THEN
+            RETURN old;
+        END IF;"""
+
+# The table has got columns since, or lost some, which the nested insert does not list, or lists in vain. A column that does not
+# exist has no privileges at all; to ask for them costs less than a look into the catalogue.
+_HAS_NEW = "pg_catalog.has_column_privilege({relation}, ({column_numbers} + 1)::pg_catalog.int2, 'SELECT') IS NOT NULL"
+_LACKS = "pg_catalog.num_nulls({each}) > 0"
+_LACKS_ONE = "pg_catalog.has_column_privilege({relation}, {number}::pg_catalog.int2, 'SELECT')"
+# Without a list, only a generated column is in the way.
+_HAS_NEW_GENERATED = "({has_new} AND multimaster.has_generated(tg_relid))"
+_INSERT_ANEW = "PERFORM FROM multimaster.insert_anew({literal}, {conflict}, new) inserted WHERE inserted"
 
 # The old row is locked by the worker before the trigger fires. An update that moves a row to another key is
 # a delete of the old one, which wins, and meets whatever has the new one.
@@ -231,6 +249,9 @@ class Shape:
     generated: tuple[str, ...] = ()
     partitioned: bool = False
     large_values: bool = True
+    # How many columns the table ever had, and which of them, by number, are in the list.
+    column_numbers: int = 1
+    numbers: tuple[int, ...] = ()
     # Triggers of the user's that fire in apply workers too: an insert that finds a row has fired them already.
     has_insert_triggers: bool = False
 
@@ -253,12 +274,24 @@ class Shape:
                 _INSERT.format(
                     fast=fast,
                     look_ahead=look_ahead,
-                    try_first="" if self.has_insert_triggers else _TRY_FIRST.format(**values),
+                    try_first=self._try_first(values["nested_insert"]),
+                    try_anew=self._try_first(values["insert_anew"]),
                     **values,
                 ),
             ),
             Function(f"update_{self.suffix}", _UPDATE.format(**values)),
         )
+
+    def _try_first(self, insert: str) -> str:
+        return "" if self.has_insert_triggers else _TRY_FIRST.format(insert=insert)
+
+    def _is_stale(self, table: str) -> str:
+        relation = literal(table) if self.partitioned else "tg_relid"
+        has_new = _HAS_NEW.format(relation=relation, column_numbers=self.column_numbers)
+        if not self.columns:
+            return _HAS_NEW_GENERATED.format(has_new=has_new)
+        each = ", ".join(_LACKS_ONE.format(relation=relation, number=number) for number in self.numbers)
+        return f"{has_new} OR {_LACKS.format(each=each)}" if each else has_new
 
     def _look_ahead(self, values: dict[str, t.Any]) -> tuple[str, str]:
         first = self.key[0]
@@ -312,7 +345,10 @@ class Shape:
             values["or_renamed"] = f" OR {is_renamed}"
             values["renamed"] = _RENAMED.format(is_renamed=is_renamed)
         values["new_wins"] = _NEW_WINS.format(**values)
-        values["nested_insert"] = self._nested_insert(table)
+        conflict = f"ON CONFLICT ({', '.join(quoted(c.name) for c in self.key)}) DO NOTHING"
+        values["nested_insert"] = self._nested_insert(table, conflict)
+        values["insert_anew"] = _INSERT_ANEW.format(literal=literal(table), conflict=literal(conflict))
+        values["is_stale"] = self._is_stale(table)
         return values
 
     def _equal(self, left: str, right: str) -> str:
@@ -321,8 +357,7 @@ class Shape:
             f"{left}.{quoted(c.name)} OPERATOR({quoted(c.equals_schema)}.{c.equals}) {right}.{quoted(c.name)}" for c in self.key
         )
 
-    def _nested_insert(self, table: str) -> str:
-        conflict = f"ON CONFLICT ({', '.join(quoted(c.name) for c in self.key)}) DO NOTHING"
+    def _nested_insert(self, table: str, conflict: str) -> str:
         if not self.columns:
             return f"INSERT INTO {table} OVERRIDING SYSTEM VALUE VALUES (new.*) {conflict}"
         # The second arm yields nothing. It makes the statement fail, rather than forget a column, when one
