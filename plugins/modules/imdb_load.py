@@ -245,7 +245,7 @@ class ImdbLoad:
 
 
 def main() -> None:
-    run_module(ImdbLoad, ARGUMENT_SPEC)
+    run_module(ImdbLoad, ARGUMENT_SPEC, session="load")
 
 
 if __name__ == "__main__":

@@ -169,9 +169,9 @@ def main() -> None:
 def _work(module: Module) -> dict[str, t.Any]:
     params = module.params
     there_parameters = peer_parameters(params)
-    here = Connection(login_parameters(params), module.warn)
+    here = Connection(login_parameters(params), module.warn, "compare")
     try:
-        there = Connection(there_parameters, module.warn)
+        there = Connection(there_parameters, module.warn, "compare")
         try:
             with _kept_fresh(params["mark_file"], params["mark_text"]):
                 return _compare(params, here, there)

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conninfo import SECRETS
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options, preamble
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import MASK, Statement
 
 try:
@@ -30,16 +31,6 @@ _QUIET = {
     "track_activities": "off",
     "pg_stat_statements.track_utility": "off",
     "pgaudit.log": "none",
-}
-
-# How values are written as text: the same on every node, whatever its server, database and role have set.
-_TEXT_FORMS = {
-    "TimeZone": "UTC",
-    "DateStyle": "ISO,MDY",
-    "IntervalStyle": "postgres",
-    "bytea_output": "hex",
-    "extra_float_digits": "1",
-    "lc_monetary": "C",
 }
 
 SSL_MODES = ["allow", "disable", "prefer", "require", "verify-ca", "verify-full"]
@@ -140,22 +131,18 @@ def _without_empty(parameters: dict[str, t.Any]) -> dict[str, str]:
 class Connection:
     """A session with one server. Every error leaves it as a MultimasterError without secrets."""
 
-    def __init__(self, parameters: dict[str, str], warn: t.Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, parameters: dict[str, str], warn: t.Callable[[str], None] | None = None, kind: str = "change"
+    ) -> None:
+        """``kind``: what the session is for, see _core.session."""
         self._parameters = parameters
         self._warn = warn or (lambda message: None)
         self._expected: list[str] = []
         self._secrets = [parameters[key] for key in ("password", "sslpassword") if parameters.get(key)]
-        # An empty search_path: nothing that users create can take the place of a system object.
-        forms = [f"-c {name}={value}" for name, value in _TEXT_FORMS.items()]
-        options = " ".join(filter(None, ["-c search_path=", *forms, parameters.get("options")]))
-        # UTF8 holds every name and value, whatever the database's own encoding is.
-        defaults = {"application_name": "multimaster", "client_encoding": "UTF8"}
-        arguments: dict[str, t.Any] = {**defaults, **parameters, "options": options}
         try:
-            self._session = psycopg2.connect(**arguments)
+            self._session = _begin(parameters, kind)
         except psycopg2.Error as error:
             raise MultimasterError(f"Cannot connect to {self.where}: {self._sentence(error)}") from None
-        self._session.autocommit = True
 
     @property
     def where(self) -> str:
@@ -280,6 +267,31 @@ class Connection:
         for value in self._secrets:
             message = message.replace(value, MASK)
         return message
+
+
+def _begin(parameters: dict[str, str], kind: str) -> t.Any:
+    """A session that begins as _core.session has it. Options of the task count before the definition's."""
+
+    def connect(major: int = 0) -> t.Any:
+        wanted = " ".join(filter(None, [options(kind, major), parameters.get("options")]))
+        names = {"application_name": "multimaster", "client_encoding": "UTF8"}
+        arguments: dict[str, t.Any] = {**names, **parameters, "options": wanted}
+        session = psycopg2.connect(**arguments)
+        session.autocommit = True
+        return session
+
+    session = connect()
+    if statement := preamble(session.server_version):
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(statement)
+        except psycopg2.OperationalError:
+            # The database ends every transaction before it does anything: now the version is known.
+            session.close()
+            session = connect(session.server_version // 10000)
+            with session.cursor() as cursor:
+                cursor.execute(statement)
+    return session
 
 
 class _Transaction:

@@ -53,12 +53,14 @@ def run_module(
     argument_spec: dict[str, t.Any],
     *,
     prepare: t.Callable[[Module], t.Any] | None = None,
+    session: str = "change",
     **module_options: t.Any,
 ) -> None:
     """Run one module from its arguments to its JSON result; failures end in _edge.finish.
 
     ``manager`` is called with the module and the connection. What need not wait for the connection can be
-    done by ``prepare`` in the meantime: its result is then the manager's third argument.
+    done by ``prepare`` in the meantime: its result is then the manager's third argument. ``session`` is its kind, see
+    _core.session; a check run has one that cannot write.
     """
     module = Module(
         argument_spec={**CONNECTION_SPEC, **argument_spec},
@@ -67,22 +69,24 @@ def run_module(
     )
     if psycopg2 is None:
         module.fail_json(msg=missing_required_lib("psycopg2"))
-    finish(module, lambda: _run(module, manager, prepare))
+    finish(module, lambda: _run(module, manager, prepare, session))
 
 
 def _run(
     module: Module,
     manager: t.Callable[..., Manager],
     prepare: t.Callable[[Module], t.Any] | None,
+    session: str,
 ) -> dict[str, t.Any]:
     prepared: tuple[t.Any, ...] = ()
+    kind = "look" if module.check_mode else session
     if prepare is None:
-        connection = Connection(login_parameters(module.params), module.warn)
+        connection = Connection(login_parameters(module.params), module.warn, kind)
     else:
         # Imported only for the modules that have something to do in the meantime.
         from ansible_collections.multimaster.postgresql.plugins.module_utils._core.background import Job
 
-        connecting = Job(lambda: Connection(login_parameters(module.params), module.warn))
+        connecting = Job(lambda: Connection(login_parameters(module.params), module.warn, kind))
         prepared = (prepare(module),)
         connection = connecting.result()
     try:

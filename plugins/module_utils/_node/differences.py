@@ -58,7 +58,7 @@ class Description:
         self.warnings.append(message)
 
     def connect(self) -> Connection:
-        return Connection(login_parameters(self.params), self.warn)
+        return Connection(login_parameters(self.params), self.warn, "look")
 
 
 def _by(manager: t.Callable[[dict[str, t.Any], Connection], t.Any]) -> t.Callable[[Description], Plan]:

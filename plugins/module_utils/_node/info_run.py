@@ -36,7 +36,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
     wanted = params["databases"]
     if wanted is not None:
         wanted = [identifier(name, "The database's name") for name in wanted]
-    connection = Connection(parameters, module.warn)
+    connection = Connection(parameters, module.warn, "look")
     try:
         if connection.server_version < _MIN_VERSION:
             raise MultimasterError(
@@ -64,7 +64,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
 
 
 def _read_other(parameters: dict[str, str], name: str, module: AnsibleModule) -> DatabaseAnswers:
-    connection = Connection({**parameters, "dbname": name}, module.warn)
+    connection = Connection({**parameters, "dbname": name}, module.warn, "look")
     try:
         return read_database(connection)
     finally:

@@ -18,6 +18,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import psycopg2
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import (
     AUTO_CONFIGURATION,
     DataDirectory,
@@ -62,17 +63,6 @@ SMALL = {"shared_buffers": "128MB", "huge_pages": "off", "autovacuum": "off"}
 ROOM_FOR_ORIGINS = "1000"
 # What counts the origins, since this version and before it.
 OWN_SETTING_OF_ORIGINS_SINCE = 18
-
-# Of a session, where neither ALTER DATABASE nor ALTER ROLE of the backed up server can say otherwise: an examination takes its
-# time, and writes. The number is the version that has the setting first.
-_UNHURRIED = {
-    "statement_timeout": ("0", 0),
-    "lock_timeout": ("0", 0),
-    "idle_in_transaction_session_timeout": ("0", 0),
-    "idle_session_timeout": ("0", 14),
-    "transaction_timeout": ("0", 17),
-    "default_transaction_read_only": ("off", 0),
-}
 
 
 class RestoredCopy:
@@ -162,7 +152,7 @@ class RestoredCopy:
             port=self.port,
             dbname=database,
             connect_timeout=10,
-            options=session_options(read_data_directory(self.path).version or ""),
+            options=options("load", _major(read_data_directory(self.path).version or "")),
         )
         session.autocommit = True
         return session
@@ -243,11 +233,6 @@ def room_for_origins(version: str) -> dict[str, str]:
     if _major(version) >= OWN_SETTING_OF_ORIGINS_SINCE:
         names.append("max_active_replication_origins")
     return dict.fromkeys(names, ROOM_FOR_ORIGINS)
-
-
-def session_options(version: str) -> str:
-    """libpq's ``options`` of a session that a server of this version neither cuts off nor keeps from writing."""
-    return " ".join(f"-c {name}={value}" for name, (value, since) in _UNHURRIED.items() if _major(version) >= since)
 
 
 def _major(version: str) -> int:

@@ -30,9 +30,10 @@ class PeerUnreachable(MultimasterError):
 class Peer:
     """The session with the other node."""
 
-    def __init__(self, parameters: dict[str, str], warn: t.Callable[[str], None]) -> None:
+    def __init__(self, parameters: dict[str, str], warn: t.Callable[[str], None], kind: str = "change") -> None:
         self.parameters = parameters
         self._warn = warn
+        self._kind = kind
         self._timeout = int(parameters.get("connect_timeout") or 5)
         self._connecting: Job[Connection] | None = None
 
@@ -67,7 +68,7 @@ class Peer:
 
     def another(self) -> Peer:
         """A second session, for looking at what holds up the first."""
-        return Peer(self.parameters, self._warn)
+        return Peer(self.parameters, self._warn, self._kind)
 
     def close(self) -> None:
         if self._connecting is not None and self._connecting.finished(0):
@@ -80,7 +81,7 @@ class Peer:
     def _connect(self) -> Connection:
         begin = time.monotonic()
         try:
-            return Connection(self.parameters, self._warn)
+            return Connection(self.parameters, self._warn, self._kind)
         except MultimasterError as error:
             problem = self._problem(str(error), time.monotonic() - begin)
             if problem:

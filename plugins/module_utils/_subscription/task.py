@@ -29,7 +29,8 @@ class Task:
         self.secrets = _conninfo.secrets(conninfo)
         module.no_log_values.update(self.secrets)
         _conninfo.build(conninfo)
-        self.peer = Peer(conninfo, module.warn)
+        # What compares without a module of its own has no check mode, and changes nothing.
+        self.peer = Peer(conninfo, module.warn, "look" if getattr(module, "check_mode", True) else "change")
         if not params["detach"]:
             self.peer.begin()
         # Loaded while both nodes are on their way to answer.

@@ -89,7 +89,8 @@ def connect(arguments: argparse.Namespace) -> Connection:
     if psycopg2 is None:
         raise MultimasterError("Python's psycopg2 is missing: install python3-psycopg2, or psycopg2-binary with pip")
     given = {name: getattr(arguments, name) for name in ("host", "port", "user", "dbname")}
-    return Connection({name: value for name, value in given.items() if value}, warn=lambda text: print(text, file=sys.stderr))
+    parameters = {name: value for name, value in given.items() if value}
+    return Connection(parameters, warn=lambda text: print(text, file=sys.stderr), kind="load")
 
 
 def run(arguments: argparse.Namespace) -> list[FileLoad]:

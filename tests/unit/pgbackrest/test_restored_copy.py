@@ -1,14 +1,14 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a restored copy's server and sessions are started with, and which failures of a check are damage."""
+"""What a restored copy's server is started with, and which failures of a check are damage."""
 
 from __future__ import annotations
 
 import psycopg2
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy import room_for_origins, session_options
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy import room_for_origins
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.proof import is_damage
 
 
@@ -24,19 +24,6 @@ def test_there_is_room_for_many_origins_in_every_version(version: str, names: se
     room = room_for_origins(version)
     assert set(room) == names
     assert all(int(value) >= 1000 for value in room.values())
-
-
-def test_a_session_has_no_limits_and_names_no_setting_that_its_server_does_not_know() -> None:
-    assert session_options("17").split(" -c ") == [
-        "-c statement_timeout=0",
-        "lock_timeout=0",
-        "idle_in_transaction_session_timeout=0",
-        "idle_session_timeout=0",
-        "transaction_timeout=0",
-        "default_transaction_read_only=off",
-    ]
-    assert "transaction_timeout=0" not in session_options("16").split()
-    assert "idle_session_timeout=0" not in session_options("13").split()
 
 
 @pytest.mark.parametrize(

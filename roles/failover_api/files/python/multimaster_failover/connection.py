@@ -16,6 +16,42 @@ from psycopg.conninfo import make_conninfo
 
 Connection = psycopg.AsyncConnection[t.Any]
 
+# What each session begins with, whatever database and role have set: what every session of the collection does, see its
+# module_utils/_core/session.py. A test holds them together.
+SETTINGS: dict[str, str] = {
+    "search_path": "",
+    "row_security": "off",
+    "role": "none",
+    "local_preload_libraries": "",
+    "exit_on_error": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_deferrable": "off",
+    "default_transaction_read_only": "off",
+    "standard_conforming_strings": "on",
+    "transform_null_equals": "off",
+    "array_nulls": "on",
+    "xmloption": "content",
+    "check_function_bodies": "on",
+    "gin_fuzzy_search_limit": "0",
+    "default_tablespace": "",
+    "temp_tablespaces": "",
+    "default_table_access_method": "heap",
+    "client_encoding": "UTF8",
+    "client_min_messages": "notice",
+    "quote_all_identifiers": "off",
+    "TimeZone": "UTC",
+    "DateStyle": "ISO,MDY",
+    "IntervalStyle": "postgres",
+    "bytea_output": "hex",
+    "xmlbinary": "base64",
+    "extra_float_digits": "1",
+    "lc_monetary": "C",
+    "lc_numeric": "C",
+    "lc_time": "C",
+    "idle_session_timeout": "0",
+    "tcp_user_timeout": "0",
+}
+
 # A peer that vanished without a word is given up by the kernel, too.
 _TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 3000}
 
@@ -23,8 +59,19 @@ _TCP = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "
 def conninfo(parameters: t.Mapping[str, t.Any], *, application_name: str, statement_timeout: float) -> str:
     """libpq's connection string. The server gives up by itself what nobody waits for any more."""
     milliseconds = max(1, round(statement_timeout * 1000))
-    options = f"-c statement_timeout={milliseconds} -c idle_in_transaction_session_timeout={2 * milliseconds}"
+    own = {
+        "statement_timeout": milliseconds,
+        # The statement's own limit ends a wait for a lock, too, and means the same.
+        "lock_timeout": 0,
+        "idle_in_transaction_session_timeout": 2 * milliseconds,
+    }
+    options = " ".join(f"-c {name}={_escaped(str(value))}" for name, value in {**SETTINGS, **own}.items())
     return make_conninfo(**{**_TCP, "application_name": application_name, "options": options, **parameters})
+
+
+def _escaped(value: str) -> str:
+    """Words in ``options`` end at a space."""
+    return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
 async def connect(text: str, timeout: float) -> Connection:
