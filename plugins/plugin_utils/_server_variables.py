@@ -64,6 +64,9 @@ def _general_problems(values: Mapping) -> t.Iterator[str]:
     key = values["postgresql_repository_key"]
     if key and not os.path.isfile(os.path.expanduser(key)):
         yield f"postgresql_repository_key is {key}, which is no file on the controller."
+    fingerprint = "".join(values["postgresql_repository_fingerprint"].split())
+    if fingerprint and not re.fullmatch(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}", fingerprint):
+        yield f"postgresql_repository_fingerprint is {fingerprint}, but a fingerprint has 40 or 64 hexadecimal digits."
     if not _CLUSTER.fullmatch(values["postgresql_cluster"]):
         yield f"postgresql_cluster is {values['postgresql_cluster']}; a name of letters, digits, _ and . is needed."
     if not 0 < int(values["postgresql_port"]) < 65536:

@@ -46,6 +46,7 @@ def test_the_defaults_are_right() -> None:
         ({"postgresql_version": 15}, "postgresql_version is 15, but this role knows PostgreSQL 16, 17."),
         ({"postgresql_repository": "custom"}, "postgresql_repository_source needs name, uris, suites"),
         ({"postgresql_repository_key": "/no/such/key"}, "is no file on the controller"),
+        ({"postgresql_repository_fingerprint": "7FCC7D46ACCC4CF8"}, "has 40 or 64 hexadecimal digits"),
         ({"postgresql_cluster": "my cluster"}, "postgresql_cluster is my cluster"),
         ({"postgresql_port": 70000}, "postgresql_port is 70000, which is no port."),
         ({"postgresql_databases": [{"name": "a"}, {"name": "a"}]}, "postgresql_databases has a more than once."),

@@ -21,6 +21,11 @@ MISTAKES: list[tuple[dict[str, t.Any], str]] = [
     ({"multimaster_databases": [{"nam": "imdb"}]}, "has no key nam (did you mean name?)"),
     ({"multimaster_databases": [{"name": "imdb", "owner": "imdb", "tables": []}]}, "has an empty list of tables"),
     ({"postgresql_replication_peers": [{"name": "pg9", "address": "no-such-node.invalid"}]}, "of the peer pg9 does not resolve"),
+    # The key of another repository: PGDG's, where the packages come from a local one.
+    (
+        {"postgresql_repository_fingerprint": "B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8", "postgresql_packages_extra": ["hello"]},
+        "is expected, alone. Nothing was installed from there.",
+    ),
     ({"postgresql_settings": {"shared_bufers": "1GB"}}, "postgresql_settings has shared_bufers, which PostgreSQL"),
 ]
 
