@@ -175,8 +175,10 @@ class Server:
         self.query("CREATE ROLE subscription_owner LOGIN IN ROLE pg_create_subscription")
         return self
 
-    def start(self) -> None:
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "60", "start")
+    def start(self, port: int = 0) -> None:
+        """``port``: for once another one."""
+        options = ["-o", f"-p {port}"] if port else []
+        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "60", *options, "start")
 
     def stop(self, mode: str = "fast") -> None:
         self.forget_sessions()

@@ -1,22 +1,26 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A node that comes back as an older copy of itself: what it lacks never arrives, so it must not be used."""
+"""A node that comes back as an older copy of itself: what it lacks never arrives, so it must not be used; and no other is one."""
 
 from __future__ import annotations
 
 import asyncio
 import subprocess
+import threading
 import typing as t
 
 from api_process import Api
 from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import FailoverClient, SwitchRefused
-from servers import Server, wait_until
+from multimaster_failover.connection import conninfo
+from multimaster_failover.past import Past, Verdict
+from multimaster_failover.probe import Probe
+from servers import Server, free_port, wait_until
 
 ROWS = "INSERT INTO {table} SELECT {start} + 8 * n, 'row ' || {start} + 8 * n FROM generate_series(1, 2000) AS n"
 AHEAD = """
-SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND active AND confirmed_flush_lsn > pg_current_wal_flush_lsn()
+SELECT count(*) FROM pg_replication_slots WHERE slot_name = %s AND active AND confirmed_flush_lsn > pg_current_wal_insert_lsn()
 """
 
 READ = "SELECT active FROM pg_replication_slots WHERE slot_name = %s"
@@ -135,4 +139,116 @@ def test_a_copy_whose_peer_has_read_on_is_known_without_having_seen_the_node_bef
     mesh.meet()
     start_copy(mesh.a)
     wait_until(lambda: mesh.a.value(AHEAD, [mesh.slot(mesh.a)], mesh.db), what="the peer is ahead")
+    asyncio.run(story())
+
+
+class Restless:
+    """Writes to a server and switches its WAL, again and again."""
+
+    def __init__(self, mesh: FailoverMesh, server: Server) -> None:
+        self._mesh, self._server = mesh, server
+        self._end = threading.Event()
+        commands = (self._write, "SELECT pg_switch_wal()")
+        self._threads = [threading.Thread(target=self._work, args=[command]) for command in commands]
+        self._number = 0
+
+    def __enter__(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _write(self) -> str:
+        self._number += 1
+        return f"INSERT INTO journal VALUES ({8 * self._number + 1}, 'row')"
+
+    def _work(self, command: str | t.Callable[[], str]) -> None:
+        session = self._server.session(self._mesh.db)
+        try:
+            with session.cursor() as cursor:
+                while not self._end.wait(0.01):
+                    cursor.execute(command if isinstance(command, str) else command())
+        finally:
+            session.close()
+
+
+def test_wal_switches_never_make_a_sound_node_look_like_a_copy(mesh: FailoverMesh) -> None:
+    """Subscribers then confirm the end of a segment of which less is flushed: seen ten times here, and no sign of anything."""
+
+    async def story() -> None:
+        settings = mesh.node_settings(mesh.a)
+        probe, past = Probe(conninfo(settings.connection, application_name="test", statement_timeout=30), 30), Past()
+        slot, seen = mesh.slot(mesh.a), 0
+        limit = asyncio.get_running_loop().time() + 120
+        while seen < 10:
+            assert asyncio.get_running_loop().time() < limit, f"seen only {seen} times"
+            report = await probe.ask(30)
+            assert past.judge(report, {}, {slot}).verdict is Verdict.SOUND
+            seen += report.slots[slot].confirmed > report.position
+        probe.close()
+
+    with Restless(mesh, mesh.a):
+        asyncio.run(story())
+
+
+def end(client: FailoverClient) -> int:
+    report = client.nodes["pg1"].report
+    return report.end if report else 0
+
+
+def test_nodes_whose_wal_is_switched_all_the_time_stay_in_use(mesh: FailoverMesh) -> None:
+    async def story() -> None:
+        async with FailoverClient(mesh.settings(**{**PATIENT, "probe_interval": 0.01})) as client:
+            await until(lambda: all(node.state.value == "up" for node in client.nodes.values()), what="all up")
+            before = mesh.a.value("SELECT pg_current_wal_insert_lsn() - '0/0'")
+            with Restless(mesh, mesh.a):
+                await until(lambda: end(client) > before + 60 * 2**24, 300, what="60 switches")
+            assert [event for event in client.events.last(100) if event.kind in ("set_aside", "alarm", "cleared")] == []
+
+    asyncio.run(story())
+
+
+def test_a_copy_whose_wal_was_moved_past_the_old_position_is_known_by_its_transactions(mesh: FailoverMesh) -> None:
+    async def story() -> None:
+        async with FailoverClient(mesh.settings(**PATIENT)) as client:
+            await until(lambda: all(node.state.value == "up" for node in client.nodes.values()), what="all up")
+            await asyncio.to_thread(write_much)
+            for _look in range(3):
+                await seen(client, "pg1")
+            await asyncio.to_thread(come_back_moved_on)
+            await until(lambda: "it is a copy from the past: its next tr" in client.nodes["pg1"].reason, what="refused")
+            assert client.active is not None
+            assert client.active.name == "pg2"
+            report = client.nodes["pg1"].report
+            assert report is not None
+            # Neither of the other signs is there.
+            assert report.position > old[0]
+            assert all(slot.confirmed <= report.end for slot in report.slots.values())
+
+    old: list[int] = []
+
+    def write_much() -> None:
+        for number in range(100):
+            mesh.a.query("INSERT INTO journal VALUES (%s, 'row')", [1 + 8 * number], db=mesh.db)
+        mesh.meet()
+        old.append(int(mesh.a.value("SELECT pg_current_wal_insert_lsn() - '0/0'")))
+
+    def come_back_moved_on() -> None:
+        """Where nobody finds it, its WAL is switched until it is longer than it ever was."""
+        mesh.a.stop("fast")
+        subprocess.run(["rm", "-rf", str(mesh.a.data)], check=True)
+        (mesh.a.home / "copy").rename(mesh.a.data)
+        mesh.a.start(port := free_port())
+        with mesh.a.session(port=port) as session, session.cursor() as cursor:
+            for _switch in range(3):
+                cursor.execute("SELECT pg_logical_emit_message(false, 'test', 'x')")
+                cursor.execute("SELECT pg_switch_wal()")
+        session.close()
+        mesh.a.stop("fast")
+        mesh.a.start()
+
+    save(mesh.a)
     asyncio.run(story())

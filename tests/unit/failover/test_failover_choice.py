@@ -59,6 +59,45 @@ def test_one_that_starts_goes_on_with_the_node_that_others_used_last() -> None:
     assert choose(candidates(ASIDE, BEHIND, behind_for=5.0), None, 5, recorded="a") == "b"
 
 
+def suspected(*found: tuple[State, int]) -> list[Candidate]:
+    return [Candidate(name, state, suspicion=suspicion) for name, (state, suspicion) in zip("abc", found)]
+
+
+@pytest.mark.parametrize(
+    ("found", "active", "chosen"),
+    [
+        ([(ASIDE, 2), (UP, 0)], "a", "b"),
+        ([(UP, 2), (UP, 0)], "a", "b"),
+        ([(BEHIND, 2), (ASIDE, 0)], "a", None),  # the other is waited for: it is no copy
+        ([(UP, 2), (BEHIND, 0)], "a", "b"),  # what it lacks arrives; what the copy is given does not
+        ([(UP, 2), (UP, 2)], "b", "b"),  # all of them: the alternative is nothing
+        ([(UP, 2), (BEHIND, 1)], "a", "b"),
+        ([(ASIDE, 1), (BEHIND, 2)], None, "b"),
+        ([(ASIDE, 2), (ASIDE, 2)], "a", None),
+        ([(UP, 1)], "a", "a"),
+    ],
+)
+def test_what_looks_like_a_copy_from_the_past_is_used_only_where_all_do(
+    found: list[tuple[State, int]], active: str | None, chosen: str | None
+) -> None:
+    assert choose(suspected(*found), active, 5) == chosen
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(State), st.sampled_from([0, 1, 2])), min_size=1, max_size=3),
+    st.sampled_from(["a", "b", "c", None]),
+)
+def test_no_copy_is_used_beside_a_sound_node_and_the_last_ones_go_on(
+    found: list[tuple[State, int]], active: str | None
+) -> None:
+    chosen = choose(suspected(*found), active, 5)
+    sound = [suspicion == 0 for _state, suspicion in found]
+    if chosen is not None:
+        assert dict(zip("abc", sound))[chosen] or not any(sound)
+    elif not any(sound):
+        assert all(state is ASIDE for state, _suspicion in found)
+
+
 @given(st.lists(st.sampled_from(State), min_size=1, max_size=3), st.sampled_from(["a", "b", "c", None]), st.floats(0, 10))
 def test_a_node_set_aside_is_never_chosen_and_one_that_is_up_always_will_do(
     states: list[State], active: str | None, behind_for: float
@@ -117,14 +156,18 @@ def test_lag_in_bytes_and_seconds() -> None:
     assert lag(report(500, x=501), "x", trail, 5).size is None
     assert lag(report(500), "x", trail, 5).problem == "there is no slot x"
     assert lag(None, "x", trail, 5).problem == "the publisher does not answer"
+    # After a WAL switch the end of the segment is confirmed, and flushed is less.
+    switched = Report(10, 10.1, False, 500, {"x": Slot(512, True, False)}, inserted=552)
+    assert lag(switched, "x", trail, 5).size == 0
     # Another cluster at the same address, whose WAL is shorter
     trail.add(6, 50)
     assert trail.age(40, 8) == 2
 
 
 def test_what_a_node_answers_becomes_a_report() -> None:
-    row = (False, "1234", {"s": ["1000", True, "reserved"], "t": [None, False, "lost"]}, {"u": 16400})
+    row = (False, "1234", "1300", "77", "80", {"s": ["1000", True, "reserved"], "t": [None, False, "lost"]}, {"u": 16400})
     slots = {"s": Slot(1000, True, False), "t": Slot(0, False, True)}
-    assert read_report(row, 1, 2, "7") == Report(1, 2, False, 1234, slots, {"u": 16400}, "7")
-    standby = read_report((True, None, None, None), 1, 2)
+    found = read_report(row, 1, 2, system_id="7", server_start="now", connection=3)
+    assert found == Report(1, 2, False, 1234, slots, {"u": 16400}, "7", "now", 1300, 77, 80, 3)
+    standby = read_report((True, None, None, "77", "80", None, None), 1, 2)
     assert (standby.read_only, standby.position, dict(standby.slots)) == (True, 0, {})

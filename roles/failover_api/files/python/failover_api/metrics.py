@@ -58,6 +58,9 @@ class Metrics:
         yield self._gauge("node_up", "1 while the node can be used", ["node"], up)
         active = [(node.name, node is client.active) for node in nodes]
         yield self._gauge("node_active", "1 for the active node", ["node"], active)
+        suspected = [(node.name, node.judged.verdict) for node in nodes]
+        text = "Whether the node looks like a copy from the past: 1 for one look, 2 for sure; alert where an active node does"
+        yield self._gauge("node_suspected", text, ["node"], suspected)
         probes = [(node.name, node.report.seconds) for node in nodes if node.report]
         yield self._gauge("probe_seconds", "Time of the last answered probe", ["node"], probes)
         for name, what in (("size", "open connections"), ("free", "idle connections"), ("waiting", "requests that wait for one")):

@@ -25,7 +25,7 @@ router = APIRouter(tags=["status"])
 _PAGES = File(__file__).parent / "pages"
 # How long the catalogue of backups is waited for, in seconds. The status page is for the moment when servers hang.
 _BACKUPS_SECONDS, _STATUS_SECONDS = 2.0, 0.2
-_SHOWN = {"failover", "switch", "followed", "set_aside", "up", "refused", "started"}
+_SHOWN = {"failover", "switch", "followed", "set_aside", "up", "refused", "started", "alarm", "cleared"}
 
 
 def _page(name: str) -> HTMLResponse:

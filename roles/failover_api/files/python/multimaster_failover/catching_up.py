@@ -54,7 +54,7 @@ def _direction(
         return [f"{publisher} has no slot {name}"]
     if slot.lost:
         return [f"slot {name} of {publisher} is lost"]
-    if slot.confirmed > report.position:
+    if slot.confirmed > report.end:
         return [f"{subscriber} has more of {publisher} than that has itself"]
     if slot.confirmed < target:
         return [f"{subscriber} lacks {target - slot.confirmed} bytes of {publisher}"]

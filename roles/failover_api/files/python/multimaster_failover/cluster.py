@@ -9,10 +9,11 @@ import asyncio
 import typing as t
 
 from .agreement import Record, new_record
-from .choice import State, choose
+from .choice import Candidate, State, choose, last_resort
 from .errors import UnknownNode
 from .events import Events
 from .node import Node, WarmUp
+from .past import Judgement
 from .settings import Settings
 
 
@@ -59,6 +60,8 @@ class Cluster:
 
     def may_lack_rows(self, node: Node) -> bool:
         """Whether it would be used for want of another."""
+        if node.judged.verdict:
+            return True
         if node.name == self.used_last:
             return self.record is not None and self.record.behind
         return any(other.state is State.ASIDE for other in self.nodes.values() if other is not node)
@@ -71,6 +74,10 @@ class Cluster:
             if peer is not node and oid is not None:
                 found[peer.name] = oid
         return found
+
+    def slots(self, node: Node) -> set[str]:
+        """The names of the slots that its peers read it by."""
+        return {self.slot_name(node.name, peer.name) for peer in self.nodes.values() if peer is not node}
 
     def slot_name(self, publisher: str, subscriber: str) -> str:
         return self.settings.slot_name.format(publisher=self._ids[publisher], subscriber=self._ids[subscriber])
@@ -88,7 +95,24 @@ class Cluster:
         self.events.add("set_aside", node.name, why)
         self.reconsider(f"{node.name}: {why}")
 
-    def refuse(self, node: Node, why: str) -> None:
+    def may_use(self, node: Node, judged: Judgement) -> bool:
+        """Whether a node of which this was found may be used. One that looks like a copy from the past only if all nodes do."""
+        if judged.mid_session and node.state is not State.ASIDE:
+            return True
+        before, node.judged = node.judged, judged
+        if not judged.verdict:
+            if before.verdict:
+                self.events.add("cleared", node.name, "it is no copy from the past")
+            return True
+        if last_resort(self._candidates(), self.active) != node.name:
+            self._refuse(node, judged.why)
+            return False
+        if before.why != judged.why:
+            self.events.add("alarm", node.name, f"used for want of any other node: {judged.why}")
+        node.lacks_rows = True
+        return True
+
+    def _refuse(self, node: Node, why: str) -> None:
         """Set aside a node that answers, and say so also where it was aside before."""
         if node.state is State.ASIDE and node.reason != why:
             self.events.add("set_aside", node.name, why)
@@ -104,9 +128,7 @@ class Cluster:
                 self.mark_up(agreed, "all clients use it")
             self._activate(agreed.name, "followed", "agreed between the clients")
             return
-        alone_for = 0.0 if self.none_up_since is None else now - self.none_up_since
-        candidates = [node.candidate(now, alone_for, is_read=self._is_read(node)) for node in self.nodes.values()]
-        name = choose(candidates, self.active, self.settings.stale_wait, self.used_last)
+        name = choose(self._candidates(), self.active, self.settings.stale_wait, self.used_last)
         if name is None:
             return
         node = self.nodes[name]
@@ -119,6 +141,11 @@ class Cluster:
             self._activate(name, "failover" if self.active else "started", why)
             if decides:
                 self.decide(name)
+
+    def _candidates(self) -> list[Candidate]:
+        now = asyncio.get_running_loop().time()
+        alone_for = 0.0 if self.none_up_since is None else now - self.none_up_since
+        return [node.candidate(now, alone_for, is_read=self._is_read(node)) for node in self.nodes.values()]
 
     def mark_up(self, node: Node, why: str = "") -> None:
         """Use it although it may lack rows, which arrive later."""
@@ -196,6 +223,8 @@ class Cluster:
         return agreed.state is State.CATCHING_UP and not mine.lacks_rows
 
     def _may_follow(self, node: Node) -> bool:
+        if node.judged.verdict and last_resort(self._candidates(), self.active) != node.name:
+            return False
         return node.state is not State.ASIDE and not self.prefers_its_own()
 
     def _activate(self, name: str, kind: str, why: str, by: str = "") -> None:

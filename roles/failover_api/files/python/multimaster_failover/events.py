@@ -13,10 +13,15 @@ from dataclasses import asdict, dataclass, field
 
 log = logging.getLogger("multimaster_failover")
 
+_LEVELS = dict.fromkeys(("failover", "set_aside", "in_doubt", "behind"), logging.WARNING) | {"alarm": logging.ERROR}
+
 
 @dataclass(frozen=True)
 class Event:
-    """``kind``: failover, switch, followed, set_aside, answers, up, in_doubt, refused. ``at``: seconds since 1970."""
+    """``kind``: failover, switch, followed, set_aside, answers, up, in_doubt, refused, behind, alarm, cleared.
+
+    ``at``: seconds since 1970.
+    """
 
     kind: str
     node: str
@@ -41,7 +46,7 @@ class Events:
         if kind != "in_doubt":
             self._kept.append(event)
         log.log(
-            logging.WARNING if kind in {"failover", "set_aside", "in_doubt", "behind"} else logging.INFO,
+            _LEVELS.get(kind, logging.INFO),
             "%s %s%s",
             kind,
             node,

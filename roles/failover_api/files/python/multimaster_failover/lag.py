@@ -52,9 +52,10 @@ def lag(publisher: Report | None, slot_name: str, trail: Trail, now: float) -> L
     slot: Slot | None = publisher.slots.get(slot_name)
     if slot is None:
         return Lag(None, problem=f"there is no slot {slot_name}")
-    if slot.confirmed > publisher.position:
+    if slot.confirmed > publisher.end:
         return Lag(None, problem="the subscriber has more of the publisher than that has itself")
-    size = publisher.position - slot.confirmed
+    # After a WAL switch it has confirmed the end of a segment of which the publisher has flushed less.
+    size = max(0, publisher.position - slot.confirmed)
     seconds = trail.age(slot.confirmed, now)
     if slot.lost:
         return Lag(size, seconds, f"slot {slot_name} is lost")

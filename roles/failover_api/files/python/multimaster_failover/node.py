@@ -12,7 +12,7 @@ from .catching_up import CatchUp
 from .choice import Candidate, State
 from .connection import Connection, Deadline, connect, conninfo, discard
 from .lag import Trail
-from .past import Past
+from .past import Judgement, Past, Verdict
 from .pool import Pool
 from .probe import Probe, Report
 from .settings import NodeSettings, Settings
@@ -46,6 +46,7 @@ class Node:
         self.probe = Probe(text, settings.connect_timeout)
         self.trail = Trail()
         self.past = Past()
+        self.judged = Judgement(Verdict.SOUND)
         self.state = State.ASIDE
         self.reason = "not asked yet"
         self.since = time.time()
@@ -78,7 +79,7 @@ class Node:
     def candidate(self, now: float, alone_for: float, *, is_read: bool) -> Candidate:
         """``alone_for``: seconds since the last node that was up to date went. Until then, nobody waited for this one."""
         behind = now - self.behind_since if self.state is State.CATCHING_UP else 0.0
-        return Candidate(self.name, self.state, min(behind, alone_for), is_read)
+        return Candidate(self.name, self.state, min(behind, alone_for), is_read, self.judged.verdict)
 
     async def works(self, connection: Connection, timeout: float) -> bool:
         """Whether an idle connection still answers."""
@@ -100,6 +101,7 @@ class Node:
             "role": self.role,
             "state": self.state.value,
             "reason": self.reason,
+            "suspected": self.judged.why,
             "since": self.since,
             "probe_seconds": round(self.report.seconds, 6) if self.report else None,
             "pool": {"size": self.pool.size, "free": self.pool.free, "waiting": self.pool.waiting},

@@ -14,10 +14,16 @@ import psycopg
 from .connection import Connection, Deadline, connect, discard
 
 # Open to every role: no privilege is needed for any of it.
-# The slots are read before the position: whatever a subscriber has confirmed by then is in the WAL that the position ends.
+# The slots are read before the positions: whatever a subscriber has confirmed by then lies before the insert position. Not so
+# before the one up to which WAL is flushed: with a WAL switch a subscriber confirms the end of the segment, and that one stays
+# inside it. But only what is flushed can be waited for: on an idle node the insert position is a page header past all that is
+# ever confirmed.
 _QUERY = """
 SELECT pg_catalog.pg_is_in_recovery() OR pg_catalog.current_setting('transaction_read_only') = 'on',
        CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_flush_lsn() - '0/0' END::text,
+       CASE WHEN NOT pg_catalog.pg_is_in_recovery() THEN pg_catalog.pg_current_wal_insert_lsn() - '0/0' END::text,
+       pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text,
+       pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text,
        published.slots,
        (SELECT pg_catalog.json_object_agg(s.subslotname, s.oid::pg_catalog.int8)
         FROM pg_catalog.pg_subscription AS s JOIN pg_catalog.pg_database AS d ON d.oid = s.subdbid
@@ -28,7 +34,7 @@ FROM (SELECT pg_catalog.json_object_agg(s.slot_name, pg_catalog.json_build_array
       WHERE s.slot_type = 'logical' AND s.database = pg_catalog.current_database()) AS published
 """
 # Asked once for each connection: a server does not change it, and reads a file for it.
-_IDENTITY = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+_IDENTITY = "SELECT system_identifier::text, pg_catalog.pg_postmaster_start_time()::text FROM pg_catalog.pg_control_system()"
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,10 @@ class Slot:
 class Report:
     """A node's answer: its position in the WAL in bytes, the slots of its subscribers, and its own subscriptions.
 
-    ``subscriptions``: the oid of each by the name of its slot. ``system_id`` is the server's system identifier.
+    ``position`` is what is flushed, which subscribers can confirm; ``inserted`` is the end of the WAL, flushed or not.
+    ``subscriptions``: the oid of each by the name of its slot. ``system_id`` is the server's system identifier, ``server_start``
+    when it was started. All transactions before ``ended_xid`` had ended, none had a number from ``next_xid`` on. ``connection``
+    numbers the connections that were asked over.
     """
 
     started: float
@@ -54,19 +63,44 @@ class Report:
     slots: t.Mapping[str, Slot] = field(default_factory=dict)
     subscriptions: t.Mapping[str, int] = field(default_factory=dict)
     system_id: str = ""
+    server_start: str = ""
+    inserted: int = 0
+    ended_xid: int = 0
+    next_xid: int = 0
+    connection: int = 0
+
+    @property
+    def end(self) -> int:
+        """Nothing that anybody has read of this node lies behind it."""
+        return max(self.position, self.inserted)
 
     @property
     def seconds(self) -> float:
         return self.finished - self.started
 
 
-def read_report(row: t.Sequence[t.Any], started: float, finished: float, system_id: str = "") -> Report:
-    read_only, position, slots, subscriptions = row
+def read_report(
+    row: t.Sequence[t.Any], started: float, finished: float, *, system_id: str = "", server_start: str = "", connection: int = 0
+) -> Report:
+    read_only, position, inserted, ended_xid, next_xid, slots, subscriptions = row
     found = {
         name: Slot(int(confirmed or 0), bool(active), status == "lost")
         for name, (confirmed, active, status) in (slots or {}).items()
     }
-    return Report(started, finished, bool(read_only), int(position or 0), found, subscriptions or {}, system_id)
+    return Report(
+        started,
+        finished,
+        bool(read_only),
+        int(position or 0),
+        found,
+        subscriptions or {},
+        system_id,
+        server_start,
+        int(inserted or 0),
+        int(ended_xid),
+        int(next_xid),
+        connection,
+    )
 
 
 class Probe:
@@ -76,7 +110,8 @@ class Probe:
         self._conninfo = conninfo
         self._connect_timeout = connect_timeout
         self._connection: Connection | None = None
-        self._system_id = ""
+        self._system_id = self._server_start = ""
+        self._connections = 0
 
     async def ask(self, timeout: float) -> Report:
         """The node's answer within ``timeout``.
@@ -101,10 +136,18 @@ class Probe:
         loop = asyncio.get_running_loop()
         if self._connection is None:
             self._connection = await connect(self._conninfo, self._connect_timeout)
-            (self._system_id,) = await self._row(self._connection, _IDENTITY, timeout)
+            self._connections += 1
+            self._system_id, self._server_start = await self._row(self._connection, _IDENTITY, timeout)
         started = loop.time()
         row = await self._row(self._connection, _QUERY, timeout)
-        return read_report(row, started, loop.time(), self._system_id)
+        return read_report(
+            row,
+            started,
+            loop.time(),
+            system_id=self._system_id,
+            server_start=self._server_start,
+            connection=self._connections,
+        )
 
     async def _row(self, connection: Connection, query: str, timeout: float) -> t.Sequence[t.Any]:
         with Deadline(connection, timeout) as deadline:

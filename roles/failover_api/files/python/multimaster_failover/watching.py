@@ -16,6 +16,7 @@ from .cluster import Cluster
 from .ending import end
 from .lag import lag
 from .node import Node
+from .past import Verdict
 from .probe import Report
 
 log = logging.getLogger("multimaster_failover")
@@ -104,9 +105,11 @@ class Watcher:
         if report.read_only:
             self._cluster.set_aside(node, "it takes no writes")
             return
-        copied = node.past.judge(report, self._cluster.readers(node))
-        if copied:
-            self._cluster.refuse(node, copied)
+        judged = node.past.judge(report, self._cluster.readers(node), self._cluster.slots(node))
+        if judged.verdict is Verdict.SUSPECTED:
+            # So grave a verdict is not founded on one look, nor on one connection.
+            node.probe.close()
+        if not self._cluster.may_use(node, judged):
             return
         if node.state is State.ASIDE:
             try:
