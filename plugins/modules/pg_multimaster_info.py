@@ -15,7 +15,11 @@ description:
     what is wrong in plain sentences.
   - A node knows exactly how far its subscribers are behind it (the lag of its slots), and of its own subscriptions what it
     has received and not applied yet. What a peer has not sent yet, only the peer knows.
-  - A role that is a member of C(pg_monitor) is enough. RV(incomplete) says what it could not read.
+  - Whether a subscription gets on is judged by what it applies and by errors that grow, and not by a worker that happens to be
+    there. One that is in doubt is looked at for some seconds (O(patience)), and its peer is asked through the subscription's own
+    connection.
+  - A role that is a member of C(pg_monitor) is enough. RV(incomplete) says what it could not read. Why an apply worker fails is
+    only in the server's log, which a superuser may read (as text in any language, or as C(jsonlog)).
 extends_documentation_fragment:
   - multimaster.postgresql.attributes.info
   - multimaster.postgresql.connection
@@ -41,6 +45,13 @@ options:
     description: That the server's certificate, or that of the authority it trusts, ends in fewer days than this is a problem.
     type: int
     default: 30
+  patience:
+    description:
+      - For how many seconds a subscription or a slot in doubt is looked at. Where nothing ever failed, one look is enough, and
+        nothing is waited for.
+      - V(0) looks once. A subscription that fails and is started again is then told from one that works by the log alone.
+    type: float
+    default: 15
 seealso:
   - module: multimaster.postgresql.pg_subscription_mm
   - module: multimaster.postgresql.pg_publication
@@ -125,6 +136,7 @@ slots:
   contains:
     slot_name: {description: Name of the slot., type: str, returned: success, sample: slot_1_to_2}
     active: {description: Whether a subscriber uses it., type: bool, returned: success, sample: true}
+    unsteady: {description: Whether its subscriber comes and goes., type: bool, returned: success, sample: false}
     wal_status: {description: Whether the WAL that it needs is still there., type: str, returned: success, sample: reserved}
     safe_wal_size: {description: Bytes of WAL until it is lost., type: int, returned: success, sample: null}
     retained_bytes: {description: Bytes of WAL that it holds., type: int, returned: success, sample: 4711}
@@ -162,7 +174,44 @@ subscriptions:
       sample: 16/B1000028
     lag_bytes: {description: Bytes received and not applied yet., type: int, returned: success, sample: 0}
     lag_seconds: {description: Age of the oldest change that is not applied yet., type: float, returned: success, sample: 0.0}
-    worker_running: {description: Whether its apply worker runs., type: bool, returned: success, sample: true}
+    state:
+      description:
+        - V(streaming). It applies what its peer sends, or has applied all.
+        - V(copying). The first copy of its tables is under way.
+        - V(applying). It works at one transaction for longer than it was looked at, and had errors before.
+        - V(waiting). It waits for a lock that a session on this node holds (RV(subscriptions[].waits_for)).
+        - V(failing). It cannot apply a transaction of its peer and tries again and again (RV(subscriptions[].failure)), or its
+          peer does not send to it (RV(subscriptions[].peer_problem)).
+        - V(unreachable). Its peer cannot be reached (RV(subscriptions[].peer_problem)).
+        - V(connecting). It has not heard of its peer yet, which could be reached or was not asked.
+        - V(silent). Its peer says nothing, for longer than one that is well.
+        - V(disabled).
+      type: str
+      returned: success
+      sample: streaming
+    errors: {description: Errors since the last success., type: int, returned: success, sample: 0}
+    failure:
+      description:
+        - The transaction that it cannot apply, as the server's log tells it. C(finished_at) is its position, C(since) when it
+          failed first as far as the log goes back, and C(action), C(table), C(error) and C(detail) what failed.
+      type: dict
+      returned: success
+      sample: null
+    waits_for: {description: Who holds the lock that it waits for., type: str, returned: success, sample: null}
+    peer_problem: {description: Why its peer cannot be reached or sends nothing., type: str, returned: success, sample: null}
+    last_applied_time:
+      description:
+        - When the last transaction that it applied was made on its peer. Only for one in trouble, with
+          C(track_commit_timestamp), and as far as it can be told.
+      type: str
+      returned: success
+      sample: null
+    origin_name: {description: 'The name of its origin, as the log has it.', type: str, returned: success, sample: pg_16400}
+    worker_running:
+      description: Whether its apply worker runs. One that fails is there most of the time.
+      type: bool
+      returned: success
+      sample: true
     tables: {description: The number of its tables., type: int, returned: success, sample: 12}
     tables_not_ready:
       description: Tables that do not follow the stream yet, with their state.
@@ -170,7 +219,11 @@ subscriptions:
       elements: dict
       returned: success
       sample: [{table: public.titles, state: copy}]
-    apply_error_count: {description: Errors of the apply worker., type: int, returned: success, sample: 0}
+    apply_error_count:
+      description: Errors of the apply worker, also those that it got over.
+      type: int
+      returned: success
+      sample: 0
     sync_error_count: {description: Errors of the copies., type: int, returned: success, sample: 0}
     conflicts:
       description: Conflicts by kind, as PostgreSQL counts them.
@@ -235,6 +288,7 @@ ARGUMENT_SPEC = {
     "max_lag_bytes": {"type": "bytes"},
     "max_lag_seconds": {"type": "float"},
     "min_certificate_days": {"type": "int", "default": 30},
+    "patience": {"type": "float", "default": 15.0},
 }
 
 

@@ -130,8 +130,8 @@ def test_a_peer_that_is_gone(run_module: RunModule, both: Mesh) -> None:
     assert info["slots"][0]["lag_seconds"] is None
     both.b.stop()
     wait_until(
-        lambda: any("apply worker does not run" in problem for problem in look(run_module, both)["problems"]),
-        what="a worker that does not run",
+        lambda: any("cannot be reached" in problem for problem in look(run_module, both)["problems"]),
+        what="a peer that is not reached",
     )
 
 

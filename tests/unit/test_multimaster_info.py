@@ -14,6 +14,18 @@ import pytest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info import describe, incomplete
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_problems import Limits, problems, size
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import Answers, DatabaseAnswers
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import (
+    CONNECTING,
+    DISABLED,
+    FAILING,
+    SILENT,
+    STREAMING,
+    UNREACHABLE,
+    WAITING,
+    Progress,
+    Publisher,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.server_log import Failure
 
 NODE = {
     "version_num": 160014,
@@ -88,6 +100,7 @@ def described(
     unready: t.Any = (),
     publications: t.Any = (),
     origins: t.Any = (),
+    progress: Progress = Progress(STREAMING),  # noqa: B008
 ) -> dict[str, t.Any]:
     answers = Answers(
         {**NODE, **(node or {})},
@@ -97,7 +110,8 @@ def described(
         [{"id": 1, "name": "pg_16400", "remote_lsn": "0/80", "local_lsn": "0/10"}, *origins],
     )
     counts = [{"subscription": 16400, "tables": 3, "comment": "[publisher: system 7, timeline 1]"}]
-    return describe(answers, {"imdb": DatabaseAnswers(list(unready), counts, list(publications))})
+    databases = {"imdb": DatabaseAnswers(list(unready), counts, list(publications))}
+    return describe(answers, databases, {16400: progress}, {16400: "T"})
 
 
 def test_all_of_it_is_json_without_secrets() -> None:
@@ -184,15 +198,23 @@ def test_a_healthy_node() -> None:
     assert problems(info, Limits(2048, 100, 1)) == [], "a limit is still permitted"
 
 
+FAILURE = Failure("0/90", "T2", "T1", 3, "duplicate key", "Key (id)=(1) exists.", "INSERT", "public.t")
 PROBLEMS: list[tuple[dict[str, t.Any], str]] = [
     ({"slots": [slot(wal_status="lost", active=False)]}, "The slot slot_1_to_2 is lost"),
     ({"slots": [slot(conflicting=True)]}, "is lost"),
     ({"slots": [slot(invalidation_reason="idle_timeout")]}, "is lost"),
     ({"slots": [slot(wal_status="unreserved")]}, "about to lose"),
     ({"slots": [slot(active=False)]}, "in use by no subscriber, and holds 2.0 kB of WAL"),
-    ({"subscriptions": [subscription(enabled=False)]}, "is disabled"),
-    ({"workers": []}, "its apply worker does not run (3 errors so far)"),
-    ({"workers": [worker(relid="20")]}, "its apply worker does not run"),
+    ({"subscriptions": [subscription(enabled=False)], "progress": Progress(DISABLED)}, "is disabled"),
+    ({"progress": Progress(CONNECTING, 3)}, "has not heard of the peer (3 errors since its last success)"),
+    ({"progress": Progress(SILENT)}, "has heard nothing of its peer"),
+    ({"progress": Progress(WAITING, waits_for="pid 7")}, "waits for a lock that others hold on this node: pid 7."),
+    ({"progress": Progress(UNREACHABLE, publisher=Publisher("It is down: refused"))}, "It is down: refused. The last change"),
+    ({"progress": Progress(FAILING, 3)}, "(3 errors since its last success)"),
+    (
+        {"progress": Progress(FAILING, 3, FAILURE)},
+        'fails since T1 (3 errors) and applies nothing more. INSERT of public.t: duplicate key. Key (id)=(1) exists. ',
+    ),
     ({"subscriptions": [subscription(slot_name=None)]}, "has no slot"),
     ({"subscriptions": [subscription(origin="any")]}, "origin any"),
     ({"subscriptions": [subscription(skip_lsn="0/1")]}, "set to skip the transaction at 0/1"),

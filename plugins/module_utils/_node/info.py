@@ -14,6 +14,8 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import Answers, DatabaseAnswers
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import CONNECTING, DISABLED, Progress
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.watch import BACK, UNSTEADY
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import parse_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.publisher import recorded
 
@@ -33,15 +35,28 @@ _SUBSCRIBER = (
 _TABLE_STATES = {"i": "initialize", "d": "copy", "f": "copied", "s": "synchronized", "r": "ready"}
 
 
-def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[str, t.Any]:
-    """``databases``: those that were looked into. Slots without a database are the server's own and always told."""
+def describe(
+    answers: Answers,
+    databases: dict[str, DatabaseAnswers],
+    progress: t.Mapping[int, Progress] | None = None,
+    applied_at: t.Mapping[int, str] | None = None,
+    slots: t.Mapping[str, str] | None = None,
+) -> dict[str, t.Any]:
+    """``databases``: those that were looked into. Slots without a database are the server's own and always told.
+
+    By the oids of subscriptions: ``progress`` of those that are enabled, and ``applied_at`` of those in trouble. ``slots``: what
+    became of those that nobody used at first, by name.
+    """
     unready = [table for each in databases.values() for table in each.unready]
     counts = {(name, row["subscription"]): row for name, each in databases.items() for row in each.counts}
     # An origin that never moved stands at 0/0, or has no position at all.
     origins = [{**row, "remote_lsn": None if row["remote_lsn"] == "0/0" else row["remote_lsn"]} for row in answers.origins]
     workers = [_worker(row, answers.subscriptions, unready) for row in answers.workers]
     subscriptions = [
-        _subscription(row, workers, origins, unready, counts.get((row["database"], row["oid"]), {}))
+        {
+            **_subscription(row, workers, origins, unready, counts.get((row["database"], row["oid"]), {})),
+            **_progress(row, (progress or {}).get(row["oid"]), (applied_at or {}).get(row["oid"])),
+        }
         for row in answers.subscriptions
         if row["database"] in databases
     ]
@@ -50,7 +65,11 @@ def describe(answers: Answers, databases: dict[str, DatabaseAnswers]) -> dict[st
         "archiving": _plain(answers.archiving or {}),
         "certificates": [_certificate(row) for row in answers.certificates],
         "databases": sorted(databases),
-        "slots": [_slot(row) for row in answers.slots if row["slot"]["database"] in (None, *databases)],
+        "slots": [
+            _slot(row, (slots or {}).get(row["slot"]["slot_name"]))
+            for row in answers.slots
+            if row["slot"]["database"] in (None, *databases)
+        ],
         "subscriptions": subscriptions,
         "workers": [worker for worker in workers if worker["database"] in databases],
         "publications": [row for _name, each in sorted(databases.items()) for row in each.publications],
@@ -92,7 +111,7 @@ def _certificate(row: dict[str, t.Any]) -> dict[str, t.Any]:
     }
 
 
-def _slot(row: dict[str, t.Any]) -> dict[str, t.Any]:
+def _slot(row: dict[str, t.Any], seen: str | None) -> dict[str, t.Any]:
     subscriber = None
     # An idle subscriber that has caught up has no lag at all, and PostgreSQL shows none.
     lag = row["replay_lag"]
@@ -103,6 +122,9 @@ def _slot(row: dict[str, t.Any]) -> dict[str, t.Any]:
             lag = 0.0
     return {
         **row["slot"],
+        # At the end of the look, which waits a little for one that comes back.
+        "active": row["slot"]["active"] or seen == BACK,
+        "unsteady": seen == UNSTEADY,
         "retained_bytes": row["retained_bytes"],
         "lag_bytes": row["lag_bytes"],
         "lag_seconds": lag,
@@ -174,6 +196,21 @@ def _subscription(
     }
     # PostgreSQL counts conflicts from version 18.
     return {**result, "conflicts": conflicts} if conflicts else result
+
+
+def _progress(row: dict[str, t.Any], progress: Progress | None, applied_at: str | None) -> dict[str, t.Any]:
+    if progress is None:
+        progress = Progress(CONNECTING if row["enabled"] else DISABLED)
+    publisher = progress.publisher
+    return {
+        "origin_name": f"pg_{row['oid']}",
+        "state": progress.state,
+        "errors": progress.errors,
+        "failure": None if progress.failure is None else vars(progress.failure),
+        "waits_for": progress.waits_for,
+        "peer_problem": publisher.problem if publisher else None,
+        "last_applied_time": applied_at,
+    }
 
 
 def _received_and_not_applied(apply: dict[str, t.Any] | None, position: str | None) -> int | None:

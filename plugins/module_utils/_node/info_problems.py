@@ -10,6 +10,14 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import (
+    CONNECTING,
+    FAILING,
+    SILENT,
+    UNREACHABLE,
+    WAITING,
+)
+
 MARKER = "multimaster_slot_of_"
 
 _RENEW = "Renew it: run the playbook site, first with new files where certificates_provider is files."
@@ -90,7 +98,9 @@ def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
         return
     if slot["wal_status"] == "unreserved":
         yield f"{name} is about to lose the WAL that its subscriber needs (wal_status unreserved)."
-    if not slot["active"] and not slot["temporary"]:
+    if slot["unsteady"]:
+        yield f"{name} has a subscriber that comes and goes: its node's status says why."
+    elif not slot["active"] and not slot["temporary"]:
         yield f"{name} is in use by no subscriber, and holds {size(slot['retained_bytes'] or 0)} of WAL."
     yield from _over(name, "holds", slot["retained_bytes"], limits.retained_bytes, "of WAL, more than")
     yield from _over(f"The subscriber of {name[4:]}", "is", slot["lag_bytes"], limits.lag_bytes, "behind, more than")
@@ -101,9 +111,7 @@ def _of_subscription(subscription: dict[str, t.Any], limits: Limits) -> t.Iterat
     name = f"The subscription {subscription['name']} in database {subscription['database']}"
     if not subscription["enabled"]:
         yield f"{name} is disabled."
-    elif not subscription["worker_running"]:
-        failures = (subscription["apply_error_count"] or 0) + (subscription["sync_error_count"] or 0)
-        yield f"{name} is enabled and its apply worker does not run ({failures} errors so far)."
+    yield from _of_progress(name, subscription)
     if subscription["slot_name"] is None:
         yield f"{name} has no slot."
     if subscription["origin"] != "none":
@@ -116,6 +124,50 @@ def _of_subscription(subscription: dict[str, t.Any], limits: Limits) -> t.Iterat
         yield f"{name} has {len(waiting)} of {subscription['tables']} tables that are not ready: {shown}."
     yield from _over(name, "is", subscription["lag_bytes"], limits.lag_bytes, "behind, more than")
     yield from _late(name, subscription["lag_seconds"], limits.lag_seconds)
+
+
+def _of_progress(name: str, subscription: dict[str, t.Any]) -> t.Iterator[str]:
+    state = subscription["state"]
+    applied = subscription["last_applied_time"]
+    since = f" The last change that was applied was made at {applied}." if applied else ""
+    errors = subscription["errors"]
+    if state == FAILING:
+        yield f"{name} {_failing(subscription)}{since}"
+    elif state == UNREACHABLE:
+        yield f"{name} gets nothing, since its peer cannot be reached. {subscription['peer_problem'].rstrip('.')}.{since}"
+    elif state == CONNECTING:
+        yield (
+            f"{name} gets nothing: its apply worker has not heard of the peer ({errors} errors since its last success). "
+            f"The server's log says why.{since}"
+        )
+    elif state == SILENT:
+        yield f"{name} has heard nothing of its peer for longer than a peer that is well is silent.{since}"
+    elif state == WAITING:
+        holder = subscription["waits_for"]
+        yield f"{name} waits for a lock that others hold on this node: {holder}. It goes on when they end.{since}"
+
+
+def _failing(subscription: dict[str, t.Any]) -> str:
+    failure, errors = subscription["failure"], subscription["errors"]
+    if failure is None:
+        why = f" {subscription['peer_problem'].rstrip('.')}." if subscription["peer_problem"] else ""
+        return (
+            f"fails again and again, and applies nothing ({errors} errors since its last success).{why} "
+            f"The server's log says more, in the lines that name {subscription['origin_name']} or the subscription."
+        )
+    at = " of ".join(filter(None, (failure["action"], failure["table"])))
+    error = ". ".join(part.rstrip(".") for part in (failure["error"], failure["detail"]) if part)
+    return (
+        f"fails since {failure['since']} ({errors} errors) and applies nothing more. {f'{at}: ' if at else ''}{error}. Either "
+        "take out of the way on this node what the change meets, in a session that is not replicated (README of role multimaster,"
+        " When replication stops); or leave the peer's whole transaction out on this node, in this database: ALTER SUBSCRIPTION "
+        f"{_quoted(subscription['name'])} SKIP (lsn = '{failure['finished_at']}');"
+        " and then compare the nodes."
+    )
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _over(what: str, verb: str, value: int | None, limit: int | None, words: str) -> t.Iterator[str]:

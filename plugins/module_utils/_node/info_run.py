@@ -16,10 +16,13 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info import describe, incomplete
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_problems import Limits, problems
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import (
+    Answers,
     DatabaseAnswers,
     read_database,
     read_server,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import TROUBLED
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.watch import Subject, last_applied, watch, watch_slots
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -54,13 +57,35 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
                 if not params["all_databases"]:
                     raise
                 missing.append(str(error))
+        slots = watch_slots(connection, _slots_away(answers, databases), params["patience"])
+        progress = watch(connection, _subjects(answers, databases), answers.node["reads_origins"], params["patience"])
+        troubled = [oid for oid, each in progress.items() if each.state in TROUBLED]
+        applied_at = last_applied(connection, troubled)
     finally:
         connection.close()
-    info = describe(answers, databases)
+    info = describe(answers, databases, progress, applied_at, slots)
     limits = Limits(
         params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"], params["min_certificate_days"]
     )
     return {"changed": False, **info, "problems": problems(info, limits), "incomplete": missing}
+
+
+def _subjects(answers: Answers, databases: dict[str, DatabaseAnswers]) -> list[Subject]:
+    copying = {row["subscription"] for each in databases.values() for row in each.unready}
+    return [
+        Subject(row["oid"], row["slot_name"], row["conninfo"], row["oid"] in copying)
+        for row in answers.subscriptions
+        if row["enabled"] and row["database"] in databases
+    ]
+
+
+def _slots_away(answers: Answers, databases: dict[str, DatabaseAnswers]) -> list[str]:
+    slots = [row["slot"] for row in answers.slots]
+    return [
+        each["slot_name"]
+        for each in slots
+        if not each["active"] and not each["temporary"] and each["database"] in (None, *databases)
+    ]
 
 
 def _read_other(parameters: dict[str, str], name: str, module: AnsibleModule) -> DatabaseAnswers:
