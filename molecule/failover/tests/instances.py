@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 import typing as t
@@ -30,7 +31,8 @@ class Instance:
         self.http = self.client(30)
 
     def client(self, timeout: float) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{self.address}:5000", timeout=timeout)
+        trusted = ssl.create_default_context(cafile=str(DEPLOYMENT / "ca/ca.crt"))
+        return httpx.Client(base_url=f"https://{self.address}:5000", timeout=timeout, verify=trusted)
 
     def get(self, path: str) -> dict[str, t.Any]:
         """What it answers; nothing while it does not."""
