@@ -10,7 +10,9 @@
 image=multimaster-host:trixie
 suite=trixie
 # openssh-server is there for hosts reached over SSH, and off until such a test starts it.
-packages=systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,iproute2,sudo,procps,openssh-server
+packages=systemd,systemd-sysv,dbus,python3,python3-apt,ca-certificates,iproute2,sudo,procps,openssh-server,locales,tzdata
+# What the programs of some hosts speak, all messages included: tests/hostile
+locale=de_DE.UTF-8
 # What makes no sense in a container, or works at moments of its own choosing: apt's timers hold its lock.
 masked=(apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
     getty@tty1.service console-getty.service systemd-udevd.service systemd-firstboot.service systemd-networkd.service)
@@ -33,9 +35,10 @@ mmdebstrap --quiet --variant=minbase --include="$packages" \
     --keyring=/usr/share/keyrings/debian-archive-keyring.gpg \
     --aptopt="$work/settings" \
     --dpkgopt=force-unsafe-io --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
-    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt="path-include=/usr/share/locale/${locale%%_*}/*" \
     --customize-hook="chroot \"\$1\" systemctl --quiet mask ${masked[*]}" \
     --customize-hook="chroot \"\$1\" systemctl --quiet disable ssh.service ssh.socket" \
+    --customize-hook="chroot \"\$1\" localedef --inputfile=${locale%.*} --charmap=UTF-8 $locale" \
     --customize-hook=": >\"\$1/etc/machine-id\"" \
     "$suite" - "$work/sources.list" |
     docker import --change 'CMD ["/lib/systemd/systemd"]' --change 'ENV container=docker' - "$image-root" >/dev/null ||

@@ -49,6 +49,7 @@ def _role_state(role: Mapping, server: Mapping) -> dict[str, t.Any]:
         or not there["expires_as_wanted"]
         or there["connection_limit"] != int(role.get("connection_limit", -1))
         or ("comment" in role and (there.get("comment") or "") != role["comment"])
+        or any((there.get("settings") or {}).get(name) != value for name, value in (role.get("settings") or {}).items())
     )
     member_of = list(there.get("member_of") or [])
     wanted = list(role.get("member_of") or [])

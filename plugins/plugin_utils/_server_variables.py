@@ -87,6 +87,10 @@ def _role_problems(values: Mapping) -> t.Iterator[str]:
         name = role["name"]
         if name == values["postgresql_login_user"] or name.startswith("pg_"):
             yield f"postgresql_roles has {name}, which belongs to the server itself."
+        # community.postgresql puts such names into its statements as they are.
+        for each in [name, *(role.get("member_of") or [])]:
+            if set(each) & set("%'\""):
+                yield f"postgresql_roles has {each}: a role cannot be given a name with a per cent sign or quotes here."
         flags = dict.fromkeys(flag.upper().removeprefix("NO") for flag in role.get("flags") or [])
         unknown = [flag for flag in flags if flag not in DEFAULT_FLAGS]
         if unknown:
@@ -171,9 +175,18 @@ def _peer_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
             )
 
 
-def server_problems(server: Mapping, is_managed: bool, schema_files: t.Sequence[Mapping]) -> list[str]:
-    """Of a server that answered."""
+def server_problems(
+    server: Mapping, is_managed: bool, schema_files: t.Sequence[Mapping], databases: t.Sequence[str] = ()
+) -> list[str]:
+    """Of a server that answered. ``databases``: those that are described."""
     problems = []
+    for name in databases:
+        encoding = (server.get("databases") or {}).get(name, {}).get("encoding", "UTF8")
+        if encoding != "UTF8":
+            problems.append(
+                f"The database {name} has the encoding {encoding}; here every database has UTF8. Make one of that encoding, and "
+                "load a dump of this one into it."
+            )
     if server["version"] < VERSIONS[0]:
         problems.append(
             f"The server is PostgreSQL {server['version']}; replication both ways needs {VERSIONS[0]} or later."

@@ -10,6 +10,8 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 EXTENSIONS = ("btree_gist", "citext", "pageinspect")
 DATABASE = "Käse-Shop=1 'x'"
+OWNER = "Käse-Shop=1 {x}; \\n"
+CLUSTER, PORT = "Prod.A", 5433
 SECRET = "%s p\\a's\"$w{x}:#;=é@/ "
 """Every secret ends with it, the space included."""
 TRAP = "LOG:  TRAPPED"
@@ -19,7 +21,7 @@ TRAP = "LOG:  TRAPPED"
 APPLICATION = (
     "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
     " -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
-    " -c standard_conforming_strings=on -c search_path="
+    " -c standard_conforming_strings=on -c client_encoding=UTF8"
 )
 
 # The tables that must be the same on all nodes, quoted.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from psycopg2 import sql
-from servers import Pair, Server, wait_until
+from servers import PATIENCE, Pair, Server, wait_until
 
 NODE_IDS = {"a": 1, "b": 2}
 
@@ -83,7 +83,7 @@ class Mesh:
         )
         return rows[0][0] if rows else None
 
-    def meet(self, seconds: float = 60) -> None:
+    def meet(self, seconds: float = PATIENCE) -> None:
         """Until everything that was written on either node has reached the other one."""
         for publisher in self.nodes:
             lsn = publisher.value("SELECT pg_current_wal_insert_lsn()::text", db=self.db)

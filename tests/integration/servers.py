@@ -31,6 +31,8 @@ CANDIDATES = [
     Path("/usr/lib/postgresql/16/bin"),
 ]
 MEMORY = Path("/dev/shm")
+# Nothing is proved by how soon something happens: a limit that only what never happens reaches.
+PATIENCE = 180
 REPLICATOR_PASSWORD = "s3cret 'of\" replicator"
 
 SETTINGS = {
@@ -178,12 +180,12 @@ class Server:
     def start(self, port: int = 0) -> None:
         """``port``: for once another one."""
         options = ["-o", f"-p {port}"] if port else []
-        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", "60", *options, "start")
+        self._run("pg_ctl", "-D", str(self.data), "-l", str(self.log), "-w", "-t", str(PATIENCE), *options, "start")
 
     def stop(self, mode: str = "fast") -> None:
         self.forget_sessions()
         if (self.data / "postmaster.pid").exists():
-            self._run("pg_ctl", "-D", str(self.data), "-w", "-m", mode, "stop")
+            self._run("pg_ctl", "-D", str(self.data), "-w", "-t", str(PATIENCE), "-m", mode, "stop")
 
     def destroy(self) -> None:
         self.stop("immediate")
@@ -252,7 +254,7 @@ class Server:
             raise RuntimeError(f"{program} failed on {self.name}: {output.read_text()}{tail}")
 
 
-def wait_until(condition: t.Callable[[], t.Any], seconds: float = 20, what: str = "the condition") -> t.Any:
+def wait_until(condition: t.Callable[[], t.Any], seconds: float = PATIENCE, what: str = "the condition") -> t.Any:
     """Poll until the condition gives a true value, and return that."""
     limit = time.monotonic() + seconds
     while True:
@@ -279,6 +281,6 @@ class Pair:
     def login(self, server: Server) -> dict[str, t.Any]:
         return server.login(self.db)
 
-    def wait_for(self, server: Server, query: str, expected: t.Any, seconds: float = 20) -> None:
+    def wait_for(self, server: Server, query: str, expected: t.Any, seconds: float = PATIENCE) -> None:
         """Until the query's first value on that server is the expected one."""
         wait_until(lambda: server.value(query, db=self.db) == expected, seconds, f"{query} = {expected!r}")

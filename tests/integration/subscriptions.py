@@ -13,7 +13,7 @@ import subprocess
 import sys
 import typing as t
 
-from servers import REPLICATOR_PASSWORD, ROOT, Pair, Server, wait_until
+from servers import PATIENCE, REPLICATOR_PASSWORD, ROOT, Pair, Server, wait_until
 
 MODULE = "ansible_collections.multimaster.postgresql.plugins.modules.pg_subscription_mm"
 NAME = "sub_from_peer"
@@ -55,8 +55,8 @@ class Mesh:
             "slot_name": self.slot(server),
             "publications": ["pub"],
             "owner": OWNER,
-            "wait_timeout": 20,
-            "slot_timeout": 10,
+            "wait_timeout": PATIENCE,
+            "slot_timeout": PATIENCE,
             "peer": self.other(server).as_peer(server, **(peer or {})),
             "peer_password": REPLICATOR_PASSWORD,
             **options,
@@ -133,13 +133,13 @@ def start(arguments: dict[str, t.Any]) -> subprocess.Popen[str]:
     return process
 
 
-def finish(process: subprocess.Popen[str], seconds: float = 60) -> dict[str, t.Any]:
+def finish(process: subprocess.Popen[str], seconds: float = 600) -> dict[str, t.Any]:
     output, errors = process.communicate(timeout=seconds)
     assert output, errors
     return json.loads(output)
 
 
-def run(arguments: dict[str, t.Any], seconds: float = 60) -> dict[str, t.Any]:
+def run(arguments: dict[str, t.Any], seconds: float = 600) -> dict[str, t.Any]:
     return finish(start(arguments), seconds)
 
 

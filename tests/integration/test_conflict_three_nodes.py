@@ -52,7 +52,7 @@ class ThreeNodes:
         for publisher, subscriber in self.directions:
             lsn = publisher.value("SELECT pg_current_wal_insert_lsn()::text")
             slot = self.name(publisher, subscriber)
-            wait_until(lambda p=publisher, at=lsn, s=slot: p.value(confirmed, [at, s]), 60, f"all of {slot}")
+            wait_until(lambda p=publisher, at=lsn, s=slot: p.value(confirmed, [at, s]), what=f"all of {slot}")
 
     def drop(self) -> None:
         for publisher, subscriber in self.directions:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import itertools
 import typing as t
 
 import pytest
+import yaml
 from hostile import APPLICATION, DATABASE, EXTENSIONS, PUBLISHED, TRAP, read, statements, whole_table
 from psycopg2 import sql
-from servers import Authority, Server, wait_until
+from servers import PATIENCE, REPLICATOR_PASSWORD, ROOT, Authority, Server, wait_until
 
 RunModule = t.Callable[..., t.Any]
 OWNER = "Besitzer \"%s\" 'ö'"
@@ -18,6 +20,8 @@ OWNER = "Besitzer \"%s\" 'ö'"
 PUBLICATION = '"Alles ""aus"" {x} \'hier\'"'
 # What last_update_wins cannot work on: it says so, and these are left out.
 WITHOUT_POLICY = ["public.child", "public.deferrable_key", "public.no_columns", "public.no_key", "public.parent"]
+# What the playbook gives the roles that send and apply rows
+ROLE_SETTINGS = yaml.safe_load((ROOT / "playbooks/vars/mesh.yml").read_text())["mesh_role_settings"]
 NODE_IDS = {"DB-Node.One": 1, "db-node_two": 2}
 
 
@@ -36,7 +40,7 @@ class HostileMesh:
 
     def as_owner(self, node: Server, *commands: str) -> list[tuple[t.Any, ...]]:
         """As the application, each command in a transaction of its own; the rows of the last."""
-        session = node.session(DATABASE, user=OWNER, host=str(node.home), options=APPLICATION, client_encoding="UTF8")
+        session = node.session(DATABASE, user=OWNER, host=str(node.home), options=f"{APPLICATION} -c search_path=")
         try:
             with session.cursor() as cursor:
                 for command in commands:
@@ -60,7 +64,8 @@ class HostileMesh:
                                               "exclude": WITHOUT_POLICY, "history_owner": OWNER}),
             "subscription": ("pg_subscription_mm", {
                 **login, "name": f"sub_from_{peer.name}", "slot_name": self.slot(peer), "publications": [PUBLICATION],
-                "owner": "subscription_owner", "peer": peer.as_peer(node), "wait_timeout": 120,
+                "owner": "subscription_owner", "peer": peer.as_peer(node), "peer_password": REPLICATOR_PASSWORD,
+                "wait_timeout": PATIENCE,
             }),
         }
 
@@ -92,13 +97,15 @@ def prepare(server: Server) -> None:
     server.query(sql.SQL("CREATE ROLE {} LOGIN BYPASSRLS").format(owner))
     server.query(sql.SQL("GRANT {} TO subscription_owner").format(owner))
     server.query("GRANT pg_read_all_data TO replicator; ALTER ROLE replicator BYPASSRLS")
+    for role, (name, value) in itertools.product(("replicator", "subscription_owner"), ROLE_SETTINGS.items()):
+        server.query(sql.SQL("ALTER ROLE {} SET {} TO {}").format(*map(sql.Identifier, (role, name)), sql.Literal(value)))
     server.query(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
     server.query(sql.SQL("GRANT CREATE ON DATABASE {} TO subscription_owner").format(database))
     for extension in EXTENSIONS:
         server.query(f"CREATE EXTENSION {extension}", db=DATABASE)
     session = server.session(DATABASE, user=OWNER, host=str(server.home))
     with session.cursor() as cursor:
-        for file in ("schema.sql", "traps.sql"):
+        for file in ("schema.sql", "traps.sql", "settings.sql"):
             cursor.execute(read(file))
     session.close()
     server.forget_sessions()
@@ -136,7 +143,7 @@ def test_rows_of_every_table_arrive_both_ways(mesh: HostileMesh) -> None:
             for row in range(0, 80, 10):
                 mesh.as_owner(node, *statements(what, row + NODE_IDS[node.name]))
         for table in tables:
-            wait_until(lambda table=table: mesh.same(table), 120, f"{table} the same on both nodes after the {what}")
+            wait_until(lambda table=table: mesh.same(table), what=f"{table} the same on both nodes after the {what}")
             if what == "insert":
                 assert mesh.as_owner(mesh.nodes[0], whole_table(table)), f"insert.sql has no row for {table}"
 
@@ -146,8 +153,8 @@ def test_the_nodes_are_found_equal(mesh: HostileMesh, run_module: RunModule) -> 
     for node in mesh.nodes:
         mesh.as_owner(node, *statements("insert", 100 + NODE_IDS[node.name]))
     result = run_module("pg_node_equal", {
-        **here.login(DATABASE), "peer": there.as_peer(here), "publications": [PUBLICATION],
-        "slot_here": mesh.slot(here), "slot_there": mesh.slot(there), "catch_up_seconds": 120, "compare_seconds": 120,
+        **here.login(DATABASE), "peer": there.as_peer(here), "peer_password": REPLICATOR_PASSWORD, "publications": [PUBLICATION],
+        "slot_here": mesh.slot(here), "slot_there": mesh.slot(there), "catch_up_seconds": PATIENCE, "compare_seconds": PATIENCE,
     })
     assert (result["caught_up"], result["equal"], result["differing"]) == (True, True, [])
 

@@ -104,7 +104,7 @@ def test_rows_on_their_way_are_not_missing(run_module: RunModule, both: Mesh) ->
         writer.start()
     try:
         options = {"catch_up_seconds": 30, "compare_seconds": 0}
-        seen = wait_until(lambda: compare(run_module, both, **options)["differing"], 60, "a difference")
+        seen = wait_until(lambda: compare(run_module, both, **options)["differing"], what="a difference")
         assert [(table["missing_here"], table["missing_there"]) for table in seen] == [(0, 0)]
     finally:
         end.set()
@@ -172,7 +172,7 @@ def test_a_worker_that_waits_for_a_lock_stalls_though_more_is_written(run_module
         assert not result["caught_up"]
         return result["stalled"]
 
-    wait_until(stalls, 60, "a stall")
+    wait_until(stalls, what="a stall")
     session.rollback()
     session.close()
     assert compare(run_module, both, catch_up_seconds=60)["equal"]
@@ -196,7 +196,7 @@ def test_a_worker_that_fails_again_and_again_stalls(run_module: RunModule, both:
         assert not result["caught_up"]
         return result["stalled"]
 
-    wait_until(stalls, 60, "a stall")
+    wait_until(stalls, what="a stall")
 
 
 @pytest.mark.parametrize(("holds", "is_fresh"), [("mine", True), ("another's", False)])

@@ -359,6 +359,6 @@ def test_an_empty_database(module: t.Callable[..., t.Any]) -> None:
 def test_it_runs_as_a_process(pair: Pair, tmp_path: t.Any) -> None:
     pair.a.query("CREATE SEQUENCE s", db=pair.db)
     process = start(pair.login(pair.a), tmp_path, node_id=3)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, output + errors
     assert state(pair.a, pair.db, "public.s")[4] == 3

@@ -55,7 +55,7 @@ def test_accepts_and_says_nothing(refused: t.Callable[..., str]) -> None:
         listener.listen()
         begin = time.monotonic()
         message = refused(peer={"port": listener.getsockname()[1], "connect_timeout": 2})
-        assert time.monotonic() - begin < 60
+        assert time.monotonic() - begin < 600
     assert "does not answer in time" in message
 
 
@@ -335,7 +335,7 @@ def test_a_peer_that_is_down_does_not_stop_repair(run_module: RunModule, subscri
     arguments = subscribed.arguments(subscribed.a)
     begin = time.monotonic()
     healthy = run_module("pg_subscription_mm", arguments)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 600
     assert not healthy["changed"]
     assert healthy["peer_reachable"] is False
     assert "cannot be reached" in warnings_of(healthy)[0]

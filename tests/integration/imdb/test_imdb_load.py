@@ -509,7 +509,7 @@ def command(imdb: t.Any, files: Files, *arguments: str, **options: t.Any) -> t.A
 
 def run_command(imdb: t.Any, files: Files, *arguments: str) -> tuple[int, str, str]:
     with command(imdb, files, *arguments) as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=600)
     return process.returncode, output, errors
 
 
@@ -536,7 +536,7 @@ def test_a_command_that_is_stopped_says_how_to_go_on(imdb: t.Any, files: Files, 
     with command(imdb, files, "--batch-lines", "1000") as process:
         wait_until(lambda: rows(imdb, "SELECT count(*) FROM titles") > [(1000,)])
         process.send_signal(signal.SIGTERM)
-        _output, errors = process.communicate(timeout=60)
+        _output, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "run the same command again" in errors
     assert rows(imdb, "SELECT status FROM imdb_load_journal") == [("interrupted",)]

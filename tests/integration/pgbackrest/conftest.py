@@ -63,7 +63,7 @@ def catalog(node: Host, catalog_servers: list[int]) -> dict[str, t.Any]:
     """Arguments of backup_catalog for two running, empty servers."""
     for port in catalog_servers:
         node.start_redis(port)
-        wait_until(functools.partial(node.redis_answers, port), 10, f"Redis on {port}")
+        wait_until(functools.partial(node.redis_answers, port), what=f"Redis on {port}")
         node.redis(port, "FLUSHALL")
     return {
         "servers": [{"host": "localhost", "port": port} for port in catalog_servers],

@@ -103,7 +103,8 @@ def test_killed_half_way_it_converges(node: Host) -> None:
     running = node.background(
         "pgbackrest", f"--stanza={STANZA}", "--no-repo1-bundle", "--compress-level=9", "--type=full", "backup"
     )
-    wait_until(lambda: node.shell(f"ls {REPOSITORY}/backup/{STANZA}/*F/pg_data 2>/dev/null; true").split(), 60, "the first files")
+    begun = f"ls {REPOSITORY}/backup/{STANZA}/*F/pg_data 2>/dev/null; true"
+    wait_until(lambda: node.shell(begun).split(), what="the first files")
     running.kill()
     running.wait()
     assert labels(node) == []

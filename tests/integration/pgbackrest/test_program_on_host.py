@@ -160,7 +160,7 @@ def test_the_repository_is_away_for_a_while(program: Host) -> None:
         for number in range(3):
             program.sql(f"INSERT INTO more VALUES ({number})")
             program.sql("SELECT pg_switch_wal()")
-        wait_until(lambda: program.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t", 20, "archiving that fails")
+        wait_until(lambda: program.sql("SELECT failed_count > 0 FROM pg_stat_archiver") == "t", what="archiving that fails")
     finally:
         program.run("chmod", "750", f"{REPOSITORY}/archive/{STANZA}")
     program.switch_wal()
@@ -205,7 +205,7 @@ def test_a_run_that_is_told_to_stop_says_so_and_is_recorded(program: Host, catal
         caught = next(line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
         return bool(int(caught, 16) & 1 << signal.SIGTERM - 1)
 
-    wait_until(listens, 20, "a run that waits")
+    wait_until(listens, what="a run that waits")
     program.shell("kill -TERM $(cat /tmp/started.1)")
     told = started.wait()
     lock.kill()

@@ -318,7 +318,7 @@ def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
     backed_up.restore(type="immediate")
     backed_up.module("pgbackrest_prove", {"pg_path": COPY, "keep_running": True, "amcheck": False})
     other = backed_up.background("flock", "--exclusive", COPY, "sleep", "600")
-    wait_until(lambda: backed_up.run("flock", "--nonblock", COPY, "true", check=False).returncode == 1, 60, "the lock")
+    wait_until(lambda: backed_up.run("flock", "--nonblock", COPY, "true", check=False).returncode == 1, what="the lock")
     told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
     assert f"Another task restores into {COPY} or proves" in told["msg"]
     # Its server was not stopped.
@@ -330,7 +330,7 @@ def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
     backed_up.sql("CREATE TABLE held AS SELECT 1", COPY_PORT)
     holder = backed_up.background("psql", "-Xqp", str(COPY_PORT), "-c", "BEGIN; LOCK TABLE held; SELECT pg_sleep(600)")
     locks = "SELECT count(*) FROM pg_locks WHERE relation = 'held'::regclass AND "
-    wait_until(lambda: backed_up.sql(f"{locks} granted", COPY_PORT) == "1", 60, "the lock on a table")
+    wait_until(lambda: backed_up.sql(f"{locks} granted", COPY_PORT) == "1", what="the lock on a table")
     arguments = json.dumps({"pg_path": COPY, "keep_running": False, "amcheck": False})
     proof = backed_up.background(
         "bash",
@@ -338,7 +338,7 @@ def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
         f"export {' '.join(f'{name}={value}' for name, value in Host.MODULE_ENVIRONMENT.items())}; "
         f"printf %s '{arguments}' | {' '.join(backed_up.module_command('pgbackrest_prove'))}",
     )
-    wait_until(lambda: backed_up.sql(f"{locks} NOT granted", COPY_PORT) == "1", 60, "a proof that waits")
+    wait_until(lambda: backed_up.sql(f"{locks} NOT granted", COPY_PORT) == "1", what="a proof that waits")
     told = backed_up.restore(type="immediate", delta=True, stop_copy=True, replace_kept=True, fails=True)
     assert "Another task" in told["msg"]
     assert backed_up.sql("SELECT 1", COPY_PORT) == "1"
