@@ -45,6 +45,18 @@ options:
     description: That the server's certificate, or that of the authority it trusts, ends in fewer days than this is a problem.
     type: int
     default: 30
+  certificate_folders:
+    description:
+      - Folders on the server's host. Certificates (C(*.crt)) and lists of revoked ones (C(*.crl)) in them are looked at like
+        those of the server's settings.
+    type: list
+    elements: str
+    default: []
+  settings_file:
+    description:
+      - The end of the path of the configuration file that describes the server's settings, such as V(conf.d/multimaster.conf).
+      - Settings in it that another file, C(ALTER SYSTEM), a database or a role sets otherwise are a problem.
+    type: str
   patience:
     description:
       - For how many seconds a subscription or a slot in doubt is looked at. Where nothing ever failed, one look is enough, and
@@ -119,6 +131,25 @@ certificates:
     file: {description: The file on the server's host., type: str, returned: success, sample: /etc/multimaster/tls/server.crt}
     ends: {description: When it ends. Null where it cannot be read., type: str, returned: success, sample: '2027-01-01T00:00:00'}
     days_left: {description: Whole days until then., type: int, returned: success, sample: 211}
+settings_elsewhere:
+  description:
+    - Settings of O(settings_file) that another file decides (C(files)) or a database or role has for itself (C(overrides)), and
+      those that wait for a restart (C(pending_restart)).
+  returned: success
+  type: dict
+  sample: {files: [], overrides: [], pending_restart: []}
+closed_databases:
+  description: Databases that are read-only, for all or for a role, or take no connections.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{database: imdb, role: null, why: is read-only}]
+row_security:
+  description: Tables whose row security binds the role as which changes of the peers are applied.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{database: imdb, schema: public, name: titles, role: app}]
 archiving:
   description:
     - How the server archives its WAL, as C(pg_stat_archiver) says it, with C(mode) (of the setting archive_mode), C(failing)
@@ -136,6 +167,8 @@ slots:
   contains:
     slot_name: {description: Name of the slot., type: str, returned: success, sample: slot_1_to_2}
     active: {description: Whether a subscriber uses it., type: bool, returned: success, sample: true}
+    is_lost: {description: Whether its subscriber needs a resync., type: bool, returned: success, sample: false}
+    problems: {description: 'Those of RV(problems) that are about it.', type: list, elements: str, returned: success, sample: []}
     unsteady: {description: Whether its subscriber comes and goes., type: bool, returned: success, sample: false}
     wal_status: {description: Whether the WAL that it needs is still there., type: str, returned: success, sample: reserved}
     safe_wal_size: {description: Bytes of WAL until it is lost., type: int, returned: success, sample: null}
@@ -189,6 +222,7 @@ subscriptions:
       type: str
       returned: success
       sample: streaming
+    problems: {description: 'Those of RV(problems) that are about it.', type: list, elements: str, returned: success, sample: []}
     errors: {description: Errors since the last success., type: int, returned: success, sample: 0}
     failure:
       description:
@@ -288,6 +322,8 @@ ARGUMENT_SPEC = {
     "max_lag_bytes": {"type": "bytes"},
     "max_lag_seconds": {"type": "float"},
     "min_certificate_days": {"type": "int", "default": 30},
+    "certificate_folders": {"type": "list", "elements": "str", "default": []},
+    "settings_file": {"type": "str"},
     "patience": {"type": "float", "default": 15.0},
 }
 

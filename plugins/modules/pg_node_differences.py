@@ -103,6 +103,11 @@ differences:
       type: list
       elements: str
       returned: always
+    changes:
+      description: Each property that differs, with what it is and what is wanted. Empty where nothing could be compared.
+      type: list
+      elements: dict
+      returned: always
     loses_rows:
       description:
         - Whether M(multimaster.postgresql.pg_subscription_mm) refuses to make the subscription, because the rows of the peer
@@ -110,7 +115,12 @@ differences:
       type: bool
       returned: always
   sample:
-    - {module: pg_subscription_mm, login_db: imdb, name: sub_from_pg1, why: [enabled], loses_rows: false}
+    - module: pg_subscription_mm
+      login_db: imdb
+      name: sub_from_pg1
+      why: [enabled]
+      changes: [{what: enabled, current: false, wanted: true}]
+      loses_rows: false
 subscriptions:
   description: What is known of each of the O(subscriptions).
   returned: success

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end, first_update
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 UTC = datetime.timezone.utc
@@ -39,6 +39,31 @@ def pem(end: datetime.datetime, name: str = "pg1") -> str:
         .sign(KEY, hashes.SHA256())
     )
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def revocations(update: datetime.datetime) -> str:
+    issuer = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "authority")])
+    revoked = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(BEGIN).build()
+    made = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(issuer)
+        .last_update(BEGIN)
+        .next_update(update)
+        .add_revoked_certificate(revoked)
+        .add_extension(x509.CRLNumber(3), critical=False)
+        .sign(KEY, hashes.SHA256())
+    )
+    return made.public_bytes(Encoding.PEM).decode()
+
+
+@given(times)
+def test_a_list_of_revoked_certificates_has_an_end_too(update: datetime.datetime) -> None:
+    assert first_update(revocations(update)) == update.replace(microsecond=0)
+
+
+def test_no_list() -> None:
+    with pytest.raises(ValueError, match="no list"):
+        first_update(pem(datetime.datetime(2030, 1, 1, tzinfo=UTC)))
 
 
 @given(times)

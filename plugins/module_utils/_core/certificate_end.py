@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import re
 import ssl
 
+_CRL = re.compile("-----BEGIN X509 CRL-----(.+?)-----END X509 CRL-----", re.DOTALL)
 _PEM = re.compile("-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 _SEQUENCE, _UTC_TIME, _GENERALIZED_TIME = 0x30, 0x17, 0x18
 _VERSION = 0xA0
@@ -25,6 +27,23 @@ def first_end(text: str) -> datetime.datetime:
     return min(found)
 
 
+def first_update(text: str) -> datetime.datetime:
+    """When the first of the revocation lists in the PEM text must be followed by a new one. ValueError where none can be read."""
+    found = [_next_update(base64.b64decode(pem)) for pem in _CRL.findall(text)]
+    if not found:
+        raise ValueError("no list")
+    return min(found)
+
+
+def _next_update(der: bytes) -> datetime.datetime:
+    """RFC 5280, 5.1: CertificateList { TBSCertList { version, signature, issuer, thisUpdate, nextUpdate .. } .. }"""
+    fields = _elements(_content(_content(der, _SEQUENCE), _SEQUENCE))
+    times = [each for each in fields if each[0] in (_UTC_TIME, _GENERALIZED_TIME)]
+    if len(times) < 2:
+        raise ValueError("no next update")
+    return _time(*times[1])
+
+
 def _end(der: bytes) -> datetime.datetime:
     """RFC 5280, 4.1: Certificate { TBSCertificate { [0] version, serial, algorithm, issuer, Validity { begin, end } .. } .. }"""
     fields = _elements(_content(_content(der, _SEQUENCE), _SEQUENCE))
@@ -35,7 +54,10 @@ def _end(der: bytes) -> datetime.datetime:
     times = _elements(fields[3][1])
     if len(times) != 2:
         raise ValueError("no validity")
-    kind, value = times[1]
+    return _time(*times[1])
+
+
+def _time(kind: int, value: bytes) -> datetime.datetime:
     if kind not in (_UTC_TIME, _GENERALIZED_TIME):
         raise ValueError("no time")
     digits = value.decode("ascii")

@@ -156,8 +156,10 @@ def _difference(description: Description) -> dict[str, t.Any] | None:
     try:
         plan = description.kind.compare(description)
     except MultimasterError as error:
-        reasons, loses_rows = [str(error)], "rows_left_behind" in error.details
+        reasons, loses_rows, changes = [str(error)], "rows_left_behind" in error.details, []
     else:
+        diff = plan.differences
+        changes = [{"what": name, "current": diff.before[name], "wanted": diff.after[name]} for name in diff.names]
         reasons, loses_rows = [*plan.differences.names, *plan.warnings, *description.warnings], False
     if not reasons:
         return None
@@ -166,5 +168,6 @@ def _difference(description: Description) -> dict[str, t.Any] | None:
         "login_db": description.params["login_db"],
         "name": description.params.get("name"),
         "why": reasons,
+        "changes": changes,
         "loses_rows": loses_rows,
     }

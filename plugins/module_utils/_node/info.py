@@ -12,7 +12,7 @@ import datetime
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certificate_end import first_end, first_update
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import Answers, DatabaseAnswers
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import CONNECTING, DISABLED, Progress
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.watch import BACK, UNSTEADY
@@ -32,6 +32,7 @@ _SUBSCRIBER = (
     "replay_lsn",
     "reply_time",
 )
+_READ_ONLY = "default_transaction_read_only"
 _TABLE_STATES = {"i": "initialize", "d": "copy", "f": "copied", "s": "synchronized", "r": "ready"}
 
 
@@ -65,6 +66,9 @@ def describe(
         "archiving": _plain(answers.archiving or {}),
         "certificates": [_certificate(row) for row in answers.certificates],
         "databases": sorted(databases),
+        "settings_elsewhere": _settings_elsewhere(answers, databases),
+        "closed_databases": _closed(answers, databases),
+        "row_security": [{"database": name, **row} for name, each in sorted(databases.items()) for row in each.row_security],
         "slots": [
             _slot(row, (slots or {}).get(row["slot"]["slot_name"]))
             for row in answers.slots
@@ -76,6 +80,49 @@ def describe(
         "conflicts": [{"database": name, **row} for name, each in sorted(databases.items()) for row in each.conflicts],
         "origins": origins,
     }
+
+
+def _settings_elsewhere(answers: Answers, databases: t.Collection[str]) -> dict[str, list[dict[str, t.Any]]]:
+    """Settings that others than the file that describes the server decide, and those that wait for a restart."""
+    described = {row["name"]: row["described"] for row in answers.files or () if row["described"] is not None}
+    return {
+        "files": [
+            {key: row[key] for key in ("name", "value", "described", "file", "line")}
+            for row in answers.files or ()
+            if row["described"] is not None and row["value"] != row["described"]
+        ],
+        "overrides": [
+            row
+            for row in answers.overrides
+            if row["database"] in (None, *databases) and row["name"] in described and row["value"] != described[row["name"]]
+        ],
+        "pending_restart": [{"name": name} for name in answers.pending_restart],
+    }
+
+
+def _closed(answers: Answers, databases: t.Collection[str]) -> list[dict[str, t.Any]]:
+    """Databases that apply workers or applications cannot use, and why, as a command that ends it."""
+    found = []
+    for row in answers.states:
+        if row["database"] not in databases and row["is_open"]:
+            continue
+        if not row["is_open"]:
+            found.append({"database": row["database"], "role": None, "why": "takes no connections"})
+        elif row["connection_limit"] == 0:
+            found.append({"database": row["database"], "role": None, "why": "takes connections of superusers only"})
+    for row in answers.files or ():
+        if row["name"] == _READ_ONLY and _is_on(row["value"]):
+            found.append({"database": None, "role": None, "why": "is read-only"})
+    for row in answers.overrides:
+        if row["name"] == _READ_ONLY and _is_on(row["value"]) and row["database"] in (None, *databases):
+            found.append({"database": row["database"], "role": row["role"], "why": "is read-only"})
+    return found
+
+
+def _is_on(value: str) -> bool:
+    """As PostgreSQL reads a boolean."""
+    text = value.strip().lower()
+    return text == "1" or text == "on" or (text != "" and ("true".startswith(text) or "yes".startswith(text)))
 
 
 def incomplete(node: dict[str, t.Any]) -> list[str]:
@@ -100,7 +147,8 @@ def _node(row: dict[str, t.Any]) -> dict[str, t.Any]:
 
 def _certificate(row: dict[str, t.Any]) -> dict[str, t.Any]:
     try:
-        end = first_end(row["pem"] or "")
+        pem = row["pem"] or ""
+        end = first_update(pem) if "BEGIN X509 CRL" in pem else first_end(pem)
     except ValueError:
         end = None
     return {
@@ -112,7 +160,7 @@ def _certificate(row: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _slot(row: dict[str, t.Any], seen: str | None) -> dict[str, t.Any]:
-    subscriber = None
+    slot, subscriber = row["slot"], None
     # An idle subscriber that has caught up has no lag at all, and PostgreSQL shows none.
     lag = row["replay_lag"]
     if row["pid"] is not None:
@@ -121,10 +169,11 @@ def _slot(row: dict[str, t.Any], seen: str | None) -> dict[str, t.Any]:
         if lag is None and row["state"] == "streaming":
             lag = 0.0
     return {
-        **row["slot"],
+        **slot,
         # At the end of the look, which waits a little for one that comes back.
-        "active": row["slot"]["active"] or seen == BACK,
+        "active": slot["active"] or seen == BACK,
         "unsteady": seen == UNSTEADY,
+        "is_lost": bool(slot["wal_status"] == "lost" or slot.get("invalidation_reason") or slot.get("conflicting")),
         "retained_bytes": row["retained_bytes"],
         "lag_bytes": row["lag_bytes"],
         "lag_seconds": lag,

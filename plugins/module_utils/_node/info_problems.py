@@ -34,14 +34,17 @@ class Limits(t.NamedTuple):
 
 
 def problems(info: dict[str, t.Any], limits: Limits) -> list[str]:
+    """All of them; those of a slot and of a subscription are noted with it, too, as ``problems``."""
     found: list[str] = []
     found.extend(_of_node(info))
     for certificate in info["certificates"]:
         found.extend(_of_certificate(certificate, limits))
     for slot in info["slots"]:
-        found.extend(_of_slot(slot, limits))
+        slot["problems"] = list(_of_slot(slot, limits))
+        found.extend(slot["problems"])
     for subscription in info["subscriptions"]:
-        found.extend(_of_subscription(subscription, limits))
+        subscription["problems"] = list(_of_subscription(subscription, limits))
+        found.extend(subscription["problems"])
     return found
 
 
@@ -74,14 +77,77 @@ def _of_node(info: dict[str, t.Any]) -> t.Iterator[str]:
             f"{'; the last success was at ' + str(since) if since else ''}.{held} The server's log says why; "
             "look whether the repository is full or away."
         )
+    yield from _of_settings(info["settings_elsewhere"])
+    yield from _of_closed(info["closed_databases"])
+    for table in info["row_security"]:
+        yield (
+            f"The table {table['schema']}.{table['name']} in database {table['database']} has row security that binds "
+            f"{table['role']}, as which changes of the peers are applied: replication stops at its first row. ALTER TABLE .. NO "
+            "FORCE ROW LEVEL SECURITY, or give the role BYPASSRLS."
+        )
     for origin in info["origins"]:
         name = origin["name"]
         if name.startswith(MARKER) and any(name.endswith(f"_in_{database}") for database in info["databases"]):
             yield f"A run of pg_subscription_mm ended half way and left its mark ({name}): run it again."
 
 
+def _of_settings(settings: dict[str, list[dict[str, t.Any]]]) -> t.Iterator[str]:
+    for each in settings["files"]:
+        auto = each["file"].endswith("/postgresql.auto.conf")
+        out = f"ALTER SYSTEM RESET {each['name']} and SELECT pg_reload_conf()" if auto else "take that line out"
+        yield (
+            f"The setting {each['name']} is {each['value']!r} in {each['file']} line {each['line']}, and described as "
+            f"{each['described']!r}: {out}, or describe it in postgresql_settings."
+        )
+    for each in settings["overrides"]:
+        where = _whose(each)
+        yield (
+            f"{where[0].upper()}{where[1:]} has its own setting {each['name']}, {each['value']!r}: "
+            f"{_reset(each, each['name'])} takes it away."
+        )
+    if settings["pending_restart"]:
+        names = ", ".join(each["name"] for each in settings["pending_restart"])
+        yield f"The server has not taken over these settings, which it can only at a start: {names}. Run the playbook site."
+
+
+def _of_closed(closed: list[dict[str, t.Any]]) -> t.Iterator[str]:
+    for each in closed:
+        where, database = _whose(each), _quoted(each["database"] or "")
+        if each["why"] == "is read-only":
+            # Its own sessions begin so, too.
+            out = f"SET default_transaction_read_only = off; {_reset(each, 'default_transaction_read_only')}"
+            yield f"Nothing can be written in {where}: default_transaction_read_only is on. {out} takes it away."
+        elif each["why"] == "takes no connections":
+            out = f"ALTER DATABASE {database} ALLOW_CONNECTIONS true opens it"
+            yield f"The database {each['database']} takes no connections: {out}."
+        else:
+            yield (
+                f"The database {each['database']} takes connections of superusers only, and nothing is applied to it: "
+                f"ALTER DATABASE {database} CONNECTION LIMIT -1 opens it."
+            )
+
+
+def _whose(setting: dict[str, t.Any]) -> str:
+    """Whose sessions a setting is for."""
+    database, role = setting["database"], setting["role"]
+    if database and role:
+        return f"sessions of role {role} in database {database}"
+    return f"database {database}" if database else f"sessions of role {role}" if role else "all databases"
+
+
+def _reset(setting: dict[str, t.Any], name: str) -> str:
+    database, role = setting["database"], setting["role"]
+    if role:
+        return f"ALTER ROLE {_quoted(role)}{f' IN DATABASE {_quoted(database)}' if database else ''} RESET {name}"
+    if database:
+        return f"ALTER DATABASE {_quoted(database)} RESET {name}"
+    return f"ALTER SYSTEM RESET {name} (or the line in postgresql.conf)"
+
+
 def _of_certificate(certificate: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
-    name = f"The certificate in {certificate['file']} ({certificate['setting']})"
+    is_list = certificate["file"].endswith(".crl") or certificate["setting"] == "ssl_crl_file"
+    what = "list of revoked certificates" if is_list else "certificate"
+    name = f"The {what} in {certificate['file']} ({certificate['setting']})"
     days = certificate["days_left"]
     if days is None:
         yield f"{name} cannot be read: the server takes no new TLS connections after its next start or reload."
@@ -93,7 +159,7 @@ def _of_certificate(certificate: dict[str, t.Any], limits: Limits) -> t.Iterator
 
 def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
     name = f"The slot {slot['slot_name']}"
-    if slot["wal_status"] == "lost" or slot.get("invalidation_reason") or slot.get("conflicting"):
+    if slot["is_lost"]:
         yield f"{name} is lost: its subscriber needs a resync."
         return
     if slot["wal_status"] == "unreserved":

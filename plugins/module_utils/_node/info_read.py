@@ -59,7 +59,10 @@ SELECT current_setting('server_version_num')::int AS version_num,
        pg_has_role('pg_read_all_stats', 'USAGE') AS reads_stats,
        has_function_privilege('pg_ls_archive_statusdir()', 'EXECUTE') AS reads_archive_status,
        current_setting('ssl')::bool AND pg_has_role('pg_read_server_files', 'USAGE')
-           AND has_function_privilege('pg_read_file(text, boolean)', 'EXECUTE') AS reads_certificates,
+           AND has_function_privilege('pg_read_file(text, boolean)', 'EXECUTE')
+           AND has_function_privilege('pg_ls_dir(text, boolean, boolean)', 'EXECUTE') AS reads_certificates,
+       has_table_privilege('pg_file_settings', 'SELECT')
+           AND has_function_privilege('pg_show_all_file_settings()', 'EXECUTE') AS reads_files,
        (SELECT jsonb_agg(datname ORDER BY datname) FROM pg_database WHERE datallowconn AND NOT datistemplate) AS databases
 """
 
@@ -74,9 +77,40 @@ _WAITING = "(SELECT count(*)::int FROM pg_ls_archive_statusdir() WHERE name LIKE
 
 _CERTIFICATES = """
 SELECT name AS setting, current_setting(name) AS file, now() AS now
-  FROM unnest('{ssl_cert_file,ssl_ca_file}'::text[]) name
+  FROM unnest('{ssl_cert_file,ssl_ca_file,ssl_crl_file}'::text[]) name
  WHERE current_setting(name) <> ''
+UNION ALL
+SELECT 'certificates', folder || '/' || file, now()
+  FROM unnest(%s::text[]) folder CROSS JOIN pg_ls_dir(folder, true, false) file
+ WHERE file LIKE '%%.crt' OR file LIKE '%%.crl'
 """
+
+# What databases and roles have set for their sessions, which counts more than the server's own settings.
+_OVERRIDES = """
+SELECT d.datname AS database, r.rolname AS role, split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value
+  FROM pg_db_role_setting s
+  LEFT JOIN pg_database d ON d.oid = s.setdatabase
+  LEFT JOIN pg_roles r ON r.oid = s.setrole
+ CROSS JOIN unnest(s.setconfig) c
+ ORDER BY 1 NULLS FIRST, 2 NULLS FIRST, 3
+"""
+_CLOSED = """
+SELECT datname AS database, datallowconn AS is_open, datconnlimit AS connection_limit
+  FROM pg_database WHERE NOT datistemplate ORDER BY datname
+"""
+
+# Of each setting the entry that counts, and the one of the file that describes the server.
+_FILES = """
+SELECT DISTINCT ON (lower(f.name)) lower(f.name) AS name, f.setting AS value, f.sourcefile AS file, f.sourceline AS line,
+       e.setting AS described
+  FROM pg_file_settings f
+  LEFT JOIN LATERAL (SELECT d.setting FROM pg_file_settings d
+                     WHERE lower(d.name) = lower(f.name) AND right(d.sourcefile, length(%(file)s)) = %(file)s
+                     ORDER BY d.seqno DESC LIMIT 1) e ON true
+ WHERE f.name IS NOT NULL
+ ORDER BY lower(f.name), f.seqno DESC
+"""
+_PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 
 # What a role without pg_monitor may not see comes back as NULL.
 _SLOTS = f"""
@@ -149,6 +183,19 @@ SELECT current_database()::text AS database, p.pubname AS name, pg_get_userbyid(
 """
 
 
+# Rows that an apply worker may not write: it acts as the table's owner, or as the subscription's.
+_ROW_SECURITY = """
+SELECT DISTINCT n.nspname AS schema, c.relname AS name, r.rolname AS role
+  FROM pg_subscription_rel l
+  JOIN pg_subscription s ON s.oid = l.srsubid
+  JOIN pg_class c ON c.oid = l.srrelid AND c.relrowsecurity
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_roles r ON r.oid = CASE WHEN s.subrunasowner THEN s.subowner ELSE c.relowner END
+ WHERE NOT r.rolsuper AND NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+ ORDER BY 1, 2
+"""
+
+
 class Answers(t.NamedTuple):
     """Rows as the server gave them."""
 
@@ -159,6 +206,11 @@ class Answers(t.NamedTuple):
     origins: list[dict[str, t.Any]]
     archiving: dict[str, t.Any] | None = None
     certificates: t.Sequence[dict[str, t.Any]] = ()
+    overrides: t.Sequence[dict[str, t.Any]] = ()
+    states: t.Sequence[dict[str, t.Any]] = ()
+    # None: they may not be read, or nothing describes them.
+    files: t.Sequence[dict[str, t.Any]] | None = None
+    pending_restart: t.Sequence[str] = ()
 
 
 class DatabaseAnswers(t.NamedTuple):
@@ -166,9 +218,11 @@ class DatabaseAnswers(t.NamedTuple):
     counts: list[dict[str, t.Any]]
     publications: list[dict[str, t.Any]]
     conflicts: t.Sequence[dict[str, t.Any]] = ()
+    row_security: t.Sequence[dict[str, t.Any]] = ()
 
 
-def read_server(connection: Connection) -> Answers:
+def read_server(connection: Connection, folders: t.Sequence[str] = (), settings_file: str | None = None) -> Answers:
+    """``folders`` with certificates; ``settings_file``: the end of the path of the one that describes the server's settings."""
     node = connection.fetch_one(_NODE, [list(SETTINGS)])
     more = ", s.subconninfo AS conninfo" if node["reads_conninfo"] else ", NULL AS conninfo"
     if connection.server_version >= 170000:
@@ -185,14 +239,21 @@ def read_server(connection: Connection) -> Answers:
         connection.fetch(_WORKERS),
         connection.fetch(_ORIGINS.format(more=positions, join=join)),
         connection.fetch_one(_ARCHIVING.format(waiting=_WAITING if node["reads_archive_status"] else "NULL::int")),
-        _certificates(connection) if node["reads_certificates"] else (),
+        _certificates(connection, folders) if node["reads_certificates"] else (),
+        connection.fetch(_OVERRIDES),
+        connection.fetch(_CLOSED),
+        connection.fetch(_FILES, {"file": f"/{settings_file}"}) if settings_file and node["reads_files"] else None,
+        [row["name"] for row in connection.fetch(_PENDING)],
     )
 
 
-def _certificates(connection: Connection) -> list[dict[str, t.Any]]:
-    """With what is in the files now, or None where the server cannot read one either."""
-    rows = connection.fetch(_CERTIFICATES)
-    for row in rows:
+def _certificates(connection: Connection, folders: t.Sequence[str]) -> list[dict[str, t.Any]]:
+    """With what is in the files now, or None where the server cannot read one either. Each file once."""
+    rows: list[dict[str, t.Any]] = []
+    for row in connection.fetch(_CERTIFICATES, [list(folders)]):
+        if row["file"] in [each["file"] for each in rows]:
+            continue
+        rows.append(row)
         try:
             row["pem"] = connection.fetch_value("SELECT pg_read_file(%s, true) AS pem", [row["file"]])
         except MultimasterError:
@@ -206,4 +267,5 @@ def read_database(connection: Connection) -> DatabaseAnswers:
         connection.fetch(_COUNTS),
         connection.fetch(_PUBLICATIONS),
         conflict_counts(connection) or (),
+        connection.fetch(_ROW_SECURITY),
     )

@@ -45,11 +45,15 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
             raise MultimasterError(
                 f"PostgreSQL 16 or later is needed; this is {connection.server_version // 10000}, {connection.where}."
             )
-        answers = read_server(connection)
+        answers = read_server(connection, params["certificate_folders"], params["settings_file"])
         missing = incomplete(answers.node)
         here = answers.node["database"]
         databases: dict[str, DatabaseAnswers] = {}
+        # Nobody gets into one that is closed, and that is told.
+        closed = {row["database"] for row in answers.states if not row["is_open"]}
         for name in answers.node["databases"] if params["all_databases"] else [here] if wanted is None else wanted:
+            if name in closed:
+                continue
             try:
                 databases[name] = read_database(connection) if name == here else _read_other(parameters, name, module)
             except MultimasterError as error:

@@ -1,0 +1,125 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""pg_multimaster_info: settings, databases and tables that keep a node from working, though its replication streams."""
+
+from __future__ import annotations
+
+import contextlib
+import typing as t
+
+import pytest
+from subscriptions import Mesh
+
+RunModule = t.Callable[..., t.Any]
+
+
+def problems(run_module: RunModule, mesh: Mesh, **options: t.Any) -> list[str]:
+    return run_module(
+        "pg_multimaster_info", {**mesh.pair.login(mesh.a), "login_db": "postgres", "databases": [mesh.db], **options}
+    )["problems"]
+
+
+@pytest.mark.parametrize(
+    ("make", "undo", "told"),
+    [
+        (
+            "ALTER DATABASE {db} SET default_transaction_read_only = on",
+            'ALTER DATABASE "{db}" RESET default_transaction_read_only',
+            "Nothing can be written in database {db}",
+        ),
+        (
+            "ALTER ROLE app IN DATABASE {db} SET default_transaction_read_only = yes",
+            'ALTER ROLE "app" IN DATABASE "{db}" RESET default_transaction_read_only',
+            "in sessions of role app in database {db}",
+        ),
+        (
+            "ALTER ROLE app SET default_transaction_read_only = 'true'",
+            'ALTER ROLE "app" RESET default_transaction_read_only',
+            "in sessions of role app:",
+        ),
+        ("ALTER DATABASE {db} ALLOW_CONNECTIONS false", 'ALTER DATABASE "{db}" ALLOW_CONNECTIONS true', "takes no connections"),
+        (
+            "ALTER DATABASE {db} CONNECTION LIMIT 0",
+            'ALTER DATABASE "{db}" CONNECTION LIMIT -1',
+            "takes connections of superusers only",
+        ),
+    ],
+)
+def test_a_database_that_cannot_be_used(run_module: RunModule, mesh: Mesh, make: str, undo: str, told: str) -> None:
+    assert problems(run_module, mesh) == []
+    mesh.a.forget_sessions(mesh.db)
+    mesh.a.query(make.format(db=mesh.db))
+    try:
+        (problem,) = problems(run_module, mesh)
+        assert told.format(db=mesh.db) in problem
+        # The command that it tells is the one that helps.
+        assert undo.format(db=mesh.db) in problem
+    finally:
+        mesh.a.query(undo.format(db=mesh.db))
+    assert problems(run_module, mesh) == []
+
+
+@contextlib.contextmanager
+def described(mesh: Mesh, *lines: str, after: str = "") -> t.Iterator[None]:
+    """A file with settings as role postgresql writes one, and a line behind the one that includes it."""
+    main, file = mesh.a.data / "postgresql.conf", mesh.a.data / "described.conf"
+    before = main.read_text()
+    file.write_text("\n".join(lines) + "\n")
+    main.write_text(f"{before}\ninclude 'described.conf'\n{after}\n")
+    mesh.a._own(mesh.a.data)
+    mesh.a.query("SELECT pg_reload_conf()")
+    try:
+        yield
+    finally:
+        main.write_text(before)
+        file.unlink()
+        mesh.a.query("SELECT pg_reload_conf()")
+
+
+def test_settings_that_are_decided_elsewhere(run_module: RunModule, mesh: Mesh) -> None:
+    options = {"settings_file": "described.conf"}
+    with described(mesh, "max_slot_wal_keep_size = '1GB'", "work_mem = '8MB'"):
+        assert problems(run_module, mesh, **options) == []
+        mesh.a.query("ALTER SYSTEM SET max_slot_wal_keep_size = '-1'")
+        mesh.a.query(f"ALTER DATABASE {mesh.db} SET work_mem = '1GB'")
+        try:
+            file, override = problems(run_module, mesh, **options)
+            assert "The setting max_slot_wal_keep_size is '-1' in " in file
+            assert "described as '1GB': ALTER SYSTEM RESET max_slot_wal_keep_size" in file
+            assert f"Database {mesh.db} has its own setting work_mem, '1GB'" in override
+            assert problems(run_module, mesh) == []
+        finally:
+            mesh.a.query("ALTER SYSTEM RESET max_slot_wal_keep_size")
+            mesh.a.query(f"ALTER DATABASE {mesh.db} RESET work_mem")
+    with described(mesh, "max_slot_wal_keep_size = '1GB'", after="max_slot_wal_keep_size = '-1'"):
+        (problem,) = problems(run_module, mesh, **options)
+        assert "postgresql.conf line" in problem
+        assert "take that line out" in problem
+
+
+def test_row_security_that_stops_replication(run_module: RunModule, mesh: Mesh) -> None:
+    for server in (mesh.b, mesh.a):
+        run_module("pg_subscription_mm", mesh.arguments(server))
+    mesh.a.query("ALTER TABLE t ENABLE ROW LEVEL SECURITY", db=mesh.db)
+    assert problems(run_module, mesh) == []
+    mesh.a.query("ALTER TABLE t FORCE ROW LEVEL SECURITY", db=mesh.db)
+    (problem,) = problems(run_module, mesh)
+    assert f"The table public.t in database {mesh.db} has row security that binds app" in problem
+    mesh.a.query("ALTER ROLE app BYPASSRLS")
+    try:
+        assert problems(run_module, mesh) == []
+    finally:
+        mesh.a.query("ALTER ROLE app NOBYPASSRLS")
+
+
+def test_certificates_in_a_folder(run_module: RunModule, mesh: Mesh) -> None:
+    folder = str(mesh.a.certificates)
+    info = run_module("pg_multimaster_info", {**mesh.pair.login(mesh.a), "certificate_folders": [folder]})
+    found = {each["file"]: each["days_left"] for each in info["certificates"]}
+    assert {f"{folder}/replicator.crt", f"{folder}/server.crt", f"{folder}/ca.crt"} <= set(found)
+    assert found[f"{folder}/replicator.crt"] > 0
+    days = found[f"{folder}/replicator.crt"] + 1
+    told = problems(run_module, mesh, certificate_folders=[folder], min_certificate_days=days)
+    assert any(f"{folder}/replicator.crt" in problem for problem in told)
+    assert problems(run_module, mesh, certificate_folders=[folder, "/nowhere"]) == []
