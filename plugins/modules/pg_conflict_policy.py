@@ -126,7 +126,16 @@ notes:
   - These conflicts are not resolved. A key that is inserted again after it was deleted, or while another node deletes it, can
     end up on one node only. Where all nodes insert, update and delete the same keys, these keys can differ in the end, until
     they are deleted everywhere. A second unique index that two nodes give the same value still stops the apply worker.
-    C(TRUNCATE) that meets an insert, and two different changes of one key, leave the nodes with different rows.
+    C(TRUNCATE) that meets an insert leaves the nodes with different rows.
+  - A changed key that meets a delete of the row, or another change of its key, leaves the nodes with different rows, since the
+    update finds no row where it arrives. It is recorded as C(update_key) with the winner C(undecided), and the row that was to
+    be there, on each node where that happens. On the node that changed the key, every change of one is in the history as
+    C(key_change), which C(multimaster.conflict_summary) does not count. This needs a publication that the history is in, as one
+    of all tables. Keys of partitioned tables are not watched. Whoever may write to a table can write such notes.
+  - Foreign keys are not checked where changes are applied. A row that is inserted on one node while another node deletes the row
+    that it refers to becomes an orphan on both.
+  - Triggers that are enabled C(ALWAYS) or C(REPLICA) fire in apply workers as well. One that changes the row makes the nodes
+    differ without a conflict. The task warns of those that could.
   - A row that arrives while a local transaction has inserted the same key and not yet committed stops the apply worker once. It
     tries again by itself, and then the policy decides.
   - Large values (C(TOAST)) are written and replicated again with every update of their row, since the row is replaced as a

@@ -51,8 +51,8 @@ def plain(schema: str = "public", name: str = "t", **properties: t.Any) -> Table
 def governed(table: Table) -> Table:
     """The table with everything that last_update_wins puts on it."""
     triggers = {
-        trigger.name: TableTrigger(trigger.name, trigger.type, trigger.enabled, trigger.function, False, trigger.arguments)
-        for trigger in table.shape.triggers
+        each.name: TableTrigger(each.name, each.type, each.enabled, each.function, bool(each.condition), each.arguments)
+        for each in table.shape.triggers
     }
     columns = {
         VERSION: OwnColumn("bigint", False, table.shape.default, COLUMN_COMMENTS[VERSION]),
@@ -266,6 +266,8 @@ def test_triggers_that_fire_too_early_give_a_warning() -> None:
         {"node_id": 1024},
         {"history_days": 0},
         {"delete_window": -1},
+        {"lock_timeout": float("nan")},
+        {"drain_timeout": float("inf")},
         {"lock_timeout": -1.0},
         {"history_days": 1, "delete_window": 86401},
     ],

@@ -36,6 +36,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.l
 # How many tables are kept from everybody at once while what was written to them reaches the peers.
 _REMOVED_AT_ONCE = 50
 _LOCKED_SECONDS = 5.0
+# A hundred years, as long as the history may be kept.
+MAX_SECONDS = 36500 * 86400
 
 _SLOTS = "FROM pg_replication_slots WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary"
 _HAS_SLOTS = f"SELECT EXISTS (SELECT {_SLOTS})"
@@ -178,3 +180,5 @@ def check_parameters(params: dict[str, t.Any]) -> None:
     for name in ("delete_window", "lock_timeout", "drain_timeout"):
         if params[name] < 0:
             raise MultimasterError(f"{name} is {params[name]}: it must not be negative.")
+        if not params[name] <= MAX_SECONDS:
+            raise MultimasterError(f"{name} is {params[name]}: it must be a number of seconds, {MAX_SECONDS} at most.")

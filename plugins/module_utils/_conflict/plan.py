@@ -21,6 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
     HISTORY,
     HISTORY_COLUMNS,
     INSERT_TRIGGER,
+    RECORDERS,
     SCHEMA,
     TRUNCATE_TRIGGER,
     VERSION,
@@ -135,7 +136,8 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
             ),
             compose("ALTER TABLE {} ENABLE ALWAYS TRIGGER {}", (SCHEMA, HISTORY), TRUNCATE_TRIGGER),
         ]
-    owners = sorted(set(shared.owners)) if HISTORY in shared.relations and len(shared.owners) == 2 else ["absent"]
+    are_there = HISTORY in shared.relations and len(shared.owners) == 1 + len(RECORDERS)
+    owners = sorted(set(shared.owners)) if are_there else ["absent"]
     if settings.history_owner and differences.add("history_owner", settings.history_owner, ", ".join(owners)):
         commands += give_history(settings.history_owner)
     readers = shared.readers
@@ -250,7 +252,7 @@ def _trigger_commands(table: Table, wanted: Trigger, altered: list[str]) -> list
     is_same = (current.type, current.function, current.has_condition, current.arguments) == (
         wanted.type,
         wanted.function,
-        False,
+        bool(wanted.condition),
         wanted.arguments,
     )
     if not is_same:
@@ -342,6 +344,13 @@ def _warnings(wanted: t.Sequence[Table], selection: Selection) -> t.Iterator[str
         yield (
             f"These triggers fire in apply workers before conflicts are decided, also for rows that lose: {named}. "
             f"A name that sorts after {INSERT_TRIGGER} puts them behind."
+        )
+    changing = [table for table in wanted if table.changing]
+    if changing:
+        named = ", ".join(f"{name} on {table.shown}" for table in changing[:10] for name in table.changing)
+        yield (
+            "These triggers fire in apply workers as well. Where they change rows, nodes come to differ without a conflict: "
+            f"{named}. ALTER TABLE .. ENABLE TRIGGER makes them fire where a row is written, and nowhere else."
         )
     if not wanted and selection.tables is None:
         yield "No table of the database is published, so there is nothing to set the policy on."

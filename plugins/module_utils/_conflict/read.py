@@ -15,12 +15,11 @@ from functools import cached_property
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import (
     BASE,
     COLUMN_COMMENTS,
-    DELETE_TRIGGER,
     HISTORY,
     INSERT_TRIGGER,
+    RECORDERS,
     SCHEMA,
-    STAMP_TRIGGER,
-    UPDATE_TRIGGER,
+    TRIGGERS,
     VERSION,
     VIEW_DIGEST,
     VIEWS,
@@ -28,8 +27,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.table import KeyColumn, Shape
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName, shown
-
-TRIGGERS = [INSERT_TRIGGER, UPDATE_TRIGGER, DELETE_TRIGGER, STAMP_TRIGGER]
 
 # The operator that an index calls equal is number 3 of a B-tree operator family.
 _TABLES = """
@@ -80,7 +77,7 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
            (SELECT array_agg(a.attnum ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
               AND a.attname NOT IN (%(version)s, %(base)s)) END AS numbers,
-       g.columns AS generated, own.columns AS own_columns, t.triggers, t.before_ours, t.has_insert_triggers
+       g.columns AS generated, own.columns AS own_columns, t.triggers, t.before_ours, t.changing, t.has_insert_triggers
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN candidate d ON d.oid = c.oid
@@ -121,7 +118,9 @@ LEFT JOIN LATERAL (
            bool_or(g.tgenabled IN ('R', 'A') AND g.tgtype & 7 = 7 AND g.tgname <> ALL (%(triggers)s)) AS has_insert_triggers,
            array_agg(g.tgname::text) FILTER (WHERE g.tgname < %(triggers_first)s COLLATE "C" AND g.tgenabled IN ('R', 'A')
                                              AND g.tgname <> ALL (%(triggers)s)
-                                             AND g.tgtype & 3 = 3) AS before_ours
+                                             AND g.tgtype & 3 = 3) AS before_ours,
+           array_agg(g.tgname::text ORDER BY g.tgname) FILTER (WHERE g.tgenabled IN ('R', 'A') AND g.tgname <> ALL (%(triggers)s)
+                                             AND g.tgtype & 3 = 3 AND g.tgtype & 20 <> 0) AS changing
     FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid
     WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgparentid = 0) t ON true
 WHERE d.is_published OR c.oid IN (SELECT oid FROM wanted) OR c.oid IN (SELECT oid FROM governed)
@@ -152,7 +151,7 @@ SELECT n.oid IS NOT NULL AS schema,
        ARRAY(SELECT pg_get_userbyid(c.relowner)::text FROM pg_class c WHERE c.oid = to_regclass(%(history)s)
              UNION ALL
              SELECT pg_get_userbyid(f.proowner) FROM pg_proc f
-             WHERE f.pronamespace = n.oid AND f.proname = 'record_conflict') AS owners,
+             WHERE f.pronamespace = n.oid AND f.proname = ANY (%(recorders)s)) AS owners,
        ARRAY(SELECT pg_get_userbyid(a.grantee)::text FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
              WHERE c.relnamespace = n.oid AND c.relname = ANY (%(read)s) AND a.privilege_type = 'SELECT'
              GROUP BY a.grantee HAVING count(DISTINCT c.oid) = cardinality(%(read)s)) AS readers
@@ -210,6 +209,8 @@ class Table:
     own_columns: t.Mapping[str, OwnColumn] = field(default_factory=dict)
     triggers: t.Mapping[str, TableTrigger] = field(default_factory=dict)
     before_ours: tuple[str, ...] = ()
+    # Triggers of users that fire before rows that arrive.
+    changing: tuple[str, ...] = ()
     has_insert_triggers: bool | None = False
 
     @property
@@ -298,7 +299,14 @@ def read(connection: Connection, names: t.Sequence[QualifiedName], schemas: t.Se
     tables = tuple(_table(row) for row in connection.fetch(_TABLES, parameters))
     history = f"{SCHEMA}.{HISTORY}"
     shared = connection.fetch_one(
-        _SHARED, {**parameters, "schemas": list(schemas), "history": history, "read": [HISTORY, *VIEWS]}
+        _SHARED,
+        {
+            **parameters,
+            "schemas": list(schemas),
+            "history": history,
+            "read": [HISTORY, *VIEWS],
+            "recorders": list(RECORDERS),
+        },
     )
     return State(tables, _shared(shared))
 
@@ -316,6 +324,7 @@ def _table(row: dict[str, t.Any]) -> Table:
             "own_columns": {name: OwnColumn(*column) for name, column in (row["own_columns"] or {}).items()},
             "triggers": {each[0]: _trigger(each) for each in row["triggers"] or ()},
             "before_ours": tuple(row["before_ours"] or ()),
+            "changing": tuple(row["changing"] or ()),
         }
     )
 

@@ -33,6 +33,8 @@ INSERT_TRIGGER = "00_multimaster_insert"
 UPDATE_TRIGGER = "00_multimaster_update"
 DELETE_TRIGGER = "00_multimaster_delete"
 STAMP_TRIGGER = "zz_multimaster_stamp"
+KEY_TRIGGER = "zz_multimaster_stamp_key"
+TRIGGERS = [INSERT_TRIGGER, UPDATE_TRIGGER, DELETE_TRIGGER, STAMP_TRIGGER, KEY_TRIGGER]
 GUARD_TRIGGER = "multimaster_guard"
 TRUNCATE_TRIGGER = "multimaster_guard_truncate"
 
@@ -93,6 +95,46 @@ _TEXT_FORMS = {
     "lc_monetary": "C",
 }
 
+# An update whose row is not there makes no trigger fire where it arrives: deleted, or moved to another key on that node. So a
+# changed key is noted in the history before it is written. The note arrives first, stays as a conflict that is not decided, and
+# goes when the update finds its row.
+_NOTE_KEY = """
+DECLARE
+    before pg_catalog.jsonb := multimaster.row_as_json(old);
+BEGIN
+    PERFORM multimaster.record_key(tg_relid,
+        (SELECT pg_catalog.jsonb_object_agg(k, before -> k) FROM pg_catalog.unnest(tg_argv[0]::pg_catalog.text[]) k),
+        multimaster.row_as_json(new), new._mm_version);
+    RETURN new;
+END
+"""
+_RECORD_KEY = """
+BEGIN
+    IF pg_catalog.pg_trigger_depth() = 0 THEN
+        RAISE EXCEPTION 'multimaster.record_key is for the triggers of multimaster.postgresql';
+    END IF;
+    INSERT INTO multimaster.conflict (node, table_schema, table_name, key, kind, winner, local_row, local_version)
+    SELECT {node_id}, n.nspname, r.relname, $2, 'key_change', 'local', $3 - '{{_mm_version,_mm_base}}'::pg_catalog.text[], $4
+    FROM pg_catalog.pg_class r JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace WHERE r.oid = $1;
+    DELETE FROM multimaster.conflict c
+    WHERE c.node = {node_id} AND c.recorded_at < pg_catalog.clock_timestamp() - '{history_days} days'::pg_catalog.interval
+      AND c.id IN (SELECT o.id FROM multimaster.conflict o WHERE o.node = {node_id} ORDER BY o.id LIMIT 2);
+END
+"""
+# Nearly always it is the newest of all; parallel workers add some.
+_KEY_ARRIVED = """
+BEGIN
+    IF pg_catalog.current_setting('session_replication_role') <> 'replica' OR pg_catalog.pg_trigger_depth() = 0 THEN
+        RAISE EXCEPTION 'multimaster.key_arrived is for the triggers of multimaster.postgresql';
+    END IF;
+    DELETE FROM multimaster.conflict c
+    WHERE c.node = {node_id} AND c.id =
+        (SELECT o.id FROM (SELECT p.id, p.winner, p.remote_version FROM multimaster.conflict p WHERE p.node = {node_id}
+                           ORDER BY p.id DESC LIMIT 1000) o
+         WHERE o.winner = 'undecided' AND o.remote_version = $1 LIMIT 1);
+END
+"""
+
 _ROW_AS_JSON = """
 BEGIN
     RETURN pg_catalog.to_jsonb($1);
@@ -149,9 +191,10 @@ BEGIN
 END
 """
 
-# The history is each node's own. With FOR ALL TABLES it is published: nothing that arrives gets in. A TRUNCATE that arrives
-# cannot be kept out: a trigger of a statement has no say in whether it is done, and an error would stop the apply worker for
-# ever. So it is refused where it is made.
+# The history is each node's own. With FOR ALL TABLES it is published: nothing that arrives gets in, but for notes of changed
+# keys, as entries of this node's own, and not those that an initial copy brings. A TRUNCATE that arrives cannot be kept out: a
+# trigger of a statement has no say in whether it is done, and an error would stop the apply worker for ever. So it is refused
+# where it is made.
 _GUARD = """
 BEGIN
     IF tg_op = 'TRUNCATE' THEN
@@ -164,6 +207,23 @@ BEGIN
     IF pg_catalog.pg_trigger_depth() > 1 THEN
         RETURN coalesce(new, old);
     END IF;
+    IF tg_op = 'INSERT' AND new.kind = 'key_change' AND new.node <> {node_id} THEN
+        SELECT s.subname INTO new.subscription FROM pg_catalog.pg_stat_get_subscription(NULL) w
+        JOIN pg_catalog.pg_subscription s ON s.oid = w.subid
+        WHERE w.pid = pg_catalog.pg_backend_pid() AND w.relid IS NULL LIMIT 1;
+        IF new.subscription IS NOT NULL THEN
+            new.node := {node_id};
+            new.id := pg_catalog.nextval('multimaster.conflict_id_seq'::pg_catalog.regclass);
+            new.recorded_at := pg_catalog.clock_timestamp();
+            new.kind := 'update_key';
+            new.winner := 'undecided';
+            new.remote_row := new.local_row;
+            new.remote_version := new.local_version;
+            new.local_row := NULL;
+            new.local_version := NULL;
+            RETURN new;
+        END IF;
+    END IF;
     RETURN NULL;
 END
 """
@@ -172,6 +232,7 @@ _SUMMARY = """
 SELECT c.table_schema, c.table_name, c.kind, c.winner, pg_catalog.count(*), pg_catalog.max(c.recorded_at)
 FROM multimaster.conflict c
 WHERE c.node = {node_id} AND c.recorded_at >= pg_catalog.clock_timestamp() - '{history_days} days'::pg_catalog.interval
+  AND c.kind <> 'key_change'
 GROUP BY c.table_schema, c.table_name, c.kind, c.winner
 ORDER BY c.table_schema, c.table_name, c.kind, c.winner
 """
@@ -274,6 +335,8 @@ class Function:
 
 
 RECORD_ARGUMENTS = "oid, text[], text[], text, text, jsonb, jsonb, bigint, bigint"
+# Those that write to the history with its owner's rights, and their arguments.
+RECORDERS = {"record_conflict": RECORD_ARGUMENTS, "record_key": "oid, jsonb, jsonb, bigint", "key_arrived": "bigint"}
 
 
 def shared_functions(settings: Settings) -> list[Function]:
@@ -293,17 +356,15 @@ def shared_functions(settings: Settings) -> list[Function]:
         Function("has_generated", _HAS_GENERATED, "oid", "boolean", "sql", "s"),
         Function("insert_anew", _INSERT_ANEW, "text, text, record", "boolean"),
         Function("row_as_json", _ROW_AS_JSON, "record", "jsonb", settings=tuple(_TEXT_FORMS.items())),
-        Function(
-            "record_conflict",
-            _RECORD.format(**values),
-            RECORD_ARGUMENTS,
-            "void",
-            definer=True,
+        *(
+            Function(name, body.format(**values), RECORDERS[name], "void", definer=True)
+            for name, body in (("record_conflict", _RECORD), ("record_key", _RECORD_KEY), ("key_arrived", _KEY_ARRIVED))
         ),
+        Function("note_key", _NOTE_KEY),
         Function("stamp", _STAMP.format(base="coalesce(old._mm_version, 0)", **values)),
         Function("stamp_whole", _STAMP.format(base=_FETCH_LARGE_VALUES, **values)),
         Function("resolve_delete", _DELETE.format(**values)),
-        Function("guard", _GUARD),
+        Function("guard", _GUARD.format(**values)),
         Function(
             "summarize_conflicts",
             _SUMMARY.format(**values),
@@ -325,7 +386,10 @@ def give_history(owner: str) -> list[sql.Composed]:
     """The history, and what writes to it with its owner's rights, belong to one role: no other can lend itself those."""
     return [
         compose("ALTER TABLE {} OWNER TO {}", (SCHEMA, HISTORY), owner),
-        compose("ALTER FUNCTION {}({}) OWNER TO {}", (SCHEMA, "record_conflict"), sql.SQL(RECORD_ARGUMENTS), owner),
+        *(
+            compose("ALTER FUNCTION {}({}) OWNER TO {}", (SCHEMA, name), sql.SQL(arguments), owner)
+            for name, arguments in RECORDERS.items()
+        ),
     ]
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import (
     DELETE_TRIGGER,
     INSERT_TRIGGER,
+    KEY_TRIGGER,
     SCHEMA,
     STAMP_TRIGGER,
     UPDATE_TRIGGER,
@@ -143,7 +144,7 @@ BEGIN
     IF pg_catalog.pg_trigger_depth() > 1{or_renamed} THEN{renamed}
         RETURN new;
     END IF;
-    moved := NOT ({key_kept});
+    moved := NOT ({key_kept});{arrived}
     IF new._mm_base IS DISTINCT FROM old._mm_version AND new._mm_version IS DISTINCT FROM old._mm_version
        AND old._mm_version IS NOT NULL
     THEN
@@ -180,6 +181,11 @@ BEGIN
 END
 """
 
+_ARRIVED = """
+    IF moved THEN
+        PERFORM multimaster.key_arrived(new._mm_version);
+    END IF;"""
+
 _IS_RENAMED = "tg_table_name <> {name} OR tg_table_schema <> {schema}"
 _RENAMED = """
         IF {is_renamed} THEN
@@ -214,16 +220,18 @@ class Trigger:
     enabled: str
     function: str
     arguments: tuple[str, ...] = ()
+    condition: str = ""
 
     def create(self, table: tuple[str, str]) -> list[sql.Composed]:
         event = {ROW_BEFORE_INSERT: "INSERT", ROW_BEFORE_UPDATE: "UPDATE", ROW_BEFORE_DELETE: "DELETE"}[self.type]
         arguments = sql.SQL(", ").join(sql.Literal(argument) for argument in self.arguments)
         commands = [
             compose(
-                "CREATE TRIGGER {} BEFORE {} ON {} FOR EACH ROW EXECUTE FUNCTION {}({})",
+                "CREATE TRIGGER {} BEFORE {} ON {} FOR EACH ROW {}EXECUTE FUNCTION {}({})",
                 self.name,
                 sql.SQL(event),
                 table,
+                sql.SQL(f"WHEN ({self.condition}) " if self.condition else ""),
                 (SCHEMA, self.function),
                 arguments,
             )
@@ -311,11 +319,15 @@ class Shape:
     def triggers(self) -> tuple[Trigger, ...]:
         key = "{" + ",".join(_array_element(column.name) for column in self.key) + "}"
         stamp = "stamp_whole" if self.large_values else "stamp"
+        # A row that moves to another partition is deleted and inserted, also where it arrives.
+        key_changed = f"NOT ({self._equal('new', 'old')})"
+        noted = () if self.partitioned else (Trigger(KEY_TRIGGER, ROW_BEFORE_UPDATE, ORIGIN, "note_key", (key,), key_changed),)
         return (
             Trigger(INSERT_TRIGGER, ROW_BEFORE_INSERT, REPLICA, f"insert_{self.suffix}"),
             Trigger(UPDATE_TRIGGER, ROW_BEFORE_UPDATE, REPLICA, f"update_{self.suffix}"),
             Trigger(DELETE_TRIGGER, ROW_BEFORE_DELETE, REPLICA, "resolve_delete", (key,)),
             Trigger(STAMP_TRIGGER, ROW_BEFORE_UPDATE, ORIGIN, stamp),
+            *noted,
         )
 
     @property
@@ -337,6 +349,7 @@ class Shape:
             "key_kept": self._equal("new", "old"),
             "mine_json": "multimaster.row_as_json(mine)",
             "new_json": "multimaster.row_as_json(new)",
+            "arrived": "" if self.partitioned else _ARRIVED,
             "renamed": "",
             "or_renamed": "",
         }
