@@ -19,7 +19,7 @@ ansible-playbook playbooks/status.yml
 cat <<TEXT
 
 The demo runs: PostgreSQL with the database imdb on pg1 (198.18.10.11) and pg2 (198.18.10.12), each replicating to the other.
-  status page        http://198.18.10.11:5000 or http://198.18.10.12:5000 (the HTTP API; its description: /docs)
+  status page        https://198.18.10.11:5000 or https://198.18.10.12:5000 (the HTTP API; its description: /docs)
   look inside        docker exec -it -u postgres pg1 psql imdb
   status             .venv/bin/ansible-playbook playbooks/status.yml
   change something   edit inventories/containers/group_vars/all/main.yml, then: make demo

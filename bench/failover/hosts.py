@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import concurrent.futures
 import contextlib
+import functools
 import json
 import os
+import ssl
 import subprocess
 import time
 import typing as t
@@ -99,12 +101,18 @@ def session(node: str) -> psycopg.Connection[t.Any]:
     return psycopg.connect(**connection(NODES[node]), autocommit=True, connect_timeout=5)
 
 
+@functools.cache
+def tls() -> ssl.SSLContext:
+    """For clients of the API: its certificates are of the deployment's authority."""
+    return ssl.create_default_context(cafile=str(DEPLOYMENT / "ca/ca.crt"))
+
+
 def ask(node: str, path: str, *, method: str = "GET", timeout: float = 2.0) -> dict[str, t.Any]:
     """The JSON that the API on a host answers; its errors as well. Raises OSError where it does not answer."""
     headers = {"Authorization": f"Bearer {secret('failover_api_switch_token')}"} if method == "POST" else {}
-    request = urllib.request.Request(f"http://{NODES[node]}:{API_PORT}{path}", method=method, headers=headers)
+    request = urllib.request.Request(f"https://{NODES[node]}:{API_PORT}{path}", method=method, headers=headers)
     try:
-        with urllib.request.urlopen(request, timeout=timeout) as answer:
+        with urllib.request.urlopen(request, timeout=timeout, context=tls()) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         return json.load(error)

@@ -18,7 +18,7 @@ import checks
 import figures
 import journal
 from faults import Fault
-from hosts import NODES, active_node
+from hosts import DEPLOYMENT, NODES, active_node
 from timing import ROOT, say
 
 # Requests per second of all users together: what two processors carry beside the two hosts
@@ -33,6 +33,7 @@ def users(count: int, seconds: float, name: str, path: Path) -> t.Iterator[subpr
     environment = {
         **os.environ,
         "FAILOVER_INSTANCES": ",".join(NODES.values()),
+        "FAILOVER_CA": str(DEPLOYMENT / "ca/ca.crt"),
         "FAILOVER_JOURNAL": str(path),
         "FAILOVER_RUN": name,
         "FAILOVER_RATE": str(RATE),

@@ -3,8 +3,8 @@
 
 """Users of the API, for Locust: each knows both instances, reads and writes, and notes every answer in the journal.
 
-From the environment: FAILOVER_INSTANCES (addresses), FAILOVER_JOURNAL (file), FAILOVER_RUN (part of every name that is written),
-FAILOVER_RATE (requests per second of all users together), FAILOVER_USERS.
+From the environment: FAILOVER_INSTANCES (addresses), FAILOVER_CA (the authority's certificate), FAILOVER_JOURNAL (file),
+FAILOVER_RUN (part of every name that is written), FAILOVER_RATE (requests per second of all users together), FAILOVER_USERS.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import typing as t
 import uuid
 
 import gevent
+import gevent.ssl
 from geventhttpclient import HTTPClient
 from journal import Entry, Writer
 from locust import User, events, task
@@ -31,6 +32,8 @@ THINKS = int(os.environ["FAILOVER_USERS"]) / float(os.environ["FAILOVER_RATE"])
 # An instance answers in time or is left for the other one, at once; whoever answers is asked again. The time is beyond what an
 # instance needs to leave a node that hangs.
 CONNECT_SECONDS, ANSWER_SECONDS, BUDGET_SECONDS = 0.3, 0.6, 5.0
+
+TLS = gevent.ssl.create_default_context(cafile=os.environ["FAILOVER_CA"])
 
 writer = Writer(os.environ["FAILOVER_JOURNAL"])
 numbers = itertools.count()
@@ -95,7 +98,10 @@ class ApiUser(User):
     def _send(self, instance: str, method: str, path: str, expected: int, body: str, headers: t.Any) -> t.Any:
         client = self._clients.get(instance)
         if client is None:
-            client = HTTPClient(instance, PORT, connection_timeout=CONNECT_SECONDS, network_timeout=ANSWER_SECONDS, concurrency=1)
+            client = HTTPClient(
+                instance, PORT, connection_timeout=CONNECT_SECONDS, network_timeout=ANSWER_SECONDS, concurrency=1,
+                ssl=True, ssl_context_factory=lambda: TLS,
+            )  # fmt: skip
             self._clients[instance] = client
         answer = client.request(method, path, body=body.encode(), headers=headers or {})
         content = answer.read()

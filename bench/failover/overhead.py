@@ -15,7 +15,7 @@ import uuid
 from class_load import client
 from failover_api.generos_sql import INSERT
 from failover_api.titles import TITLE
-from hosts import API_PORT, NODES, active_node
+from hosts import API_PORT, NODES, active_node, tls
 from multimaster_failover import FailoverClient
 from timing import percentile, say
 
@@ -110,7 +110,7 @@ class Http:
         self._host = host
 
     async def __aenter__(self) -> Http:
-        self._reader, self._writer = await asyncio.open_connection(self._host, API_PORT)
+        self._reader, self._writer = await asyncio.open_connection(self._host, API_PORT, ssl=tls())
         return self
 
     async def __aexit__(self, *_: object) -> None:

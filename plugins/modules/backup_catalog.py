@@ -16,7 +16,8 @@ description:
     costs nothing but a rebuild.
   - The keys are C(pgbackrest:backup:<stanza>:<label>) (JSON), C(pgbackrest:latest:<stanza>:<full|diff|incr>) (the label) and
     the sorted set
-    C(pgbackrest:history:<stanza>) (labels by the time they ended). Each server is changed in one transaction.
+    C(pgbackrest:history:<stanza>) (labels by the time they ended), and the set C(pgbackrest:stanzas). Each server is changed in
+    one transaction.
 version_added: 0.1.0
 author:
   - multimaster.postgresql contributors (@multimaster)

@@ -40,7 +40,8 @@ options:
       - By default nothing is noted, and the node is taken to be named as the stanza is.
     type: str
   annotations:
-    description: Further notes to keep with the backup, as keys and values.
+    description: Further notes to keep with the backup, as keys and values. A key has no C(=), and both are one line that is not
+      empty.
     type: dict
     default: {}
   expire:
@@ -52,10 +53,11 @@ options:
     default: true
   pg_path:
     description: The cluster's data directory, to compare the stanza with. By default C(pg1-path) of pgBackRest's
-      configuration.
+      configuration, and where that is stated, no other.
     type: path
   archive_timeout:
-    description: Seconds to wait for the WAL of the backup to arrive in the archive. By default pgBackRest's configuration.
+    description: Seconds to wait for the WAL of the backup to arrive in the archive, 1 to 86400. By default pgBackRest's
+      configuration.
     type: int
   lock_wait:
     description: Seconds to wait for another backup or expire command of the stanza that is running on this host.

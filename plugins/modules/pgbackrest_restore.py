@@ -23,6 +23,9 @@ description:
     instead
     (the C(restore_command) that is written tells it apart), and each WAL segment is compared with its checksum first
     (O(verify_archive)).
+  - A copy has nothing of a live server. A directory, a link or a tablespace that is one's is refused before anything is written.
+    A tablespace that is younger than the backup, which recovery would make where the live node has it, is kept inside the copy,
+    in C(pg_tblspc) - the C(restore_command) looks through each WAL segment for it, also one that is archived after the restore.
   - Restoring a mesh member in place loses rows silently and is refused, see O(force_mesh_member).
 version_added: 0.1.0
 author:
@@ -76,7 +79,7 @@ options:
     choices: [promote, pause, shutdown]
     default: promote
   target_timeline:
-    description: Recover along this timeline. By default the latest.
+    description: Recover along this timeline - V(latest), V(current) or its number. By default the latest.
     type: str
   delta:
     description: Replace a cluster of this stanza that is in the directory, writing only what differs. Without it the
@@ -136,8 +139,8 @@ options:
     type: bool
     default: false
   recovery_options:
-    description: Further settings to write into the restored server's C(postgresql.auto.conf). O(archive) decides
-      C(archive_mode), which is refused here.
+    description: Further settings to write into the restored server's C(postgresql.auto.conf). What another option decides
+      (C(archive_mode), C(max_logical_replication_workers), recovery's target), and C(restore_command), are refused here.
     type: dict
     default: {}
   tablespace_map:
@@ -242,6 +245,12 @@ restored:
     wal_segments_verified:
       description: How many WAL segments were read and are sound.
       type: int
+    tablespaces_inside:
+      description: Tablespaces of which the WAL that was verified says that they were made after the backup. The copy keeps them
+        in C(pg_tblspc/OID).
+      type: list
+      elements: dict
+      sample: [{oid: 16412, directory: /srv/late, wal: "00000001000000000000000E"}]
     damaged_wal:
       description: The damaged segment after them, which the target may be before; null where there is none.
       type: str

@@ -14,8 +14,11 @@ import typing as t
 
 User = t.Mapping[str, t.Any]
 
-# What reads and writes data, without what looks at or empties the whole server.
-DEFAULT_COMMANDS = ("+@read", "+@write", "+@connection", "+@transaction", "-@dangerous")
+# What reads and writes data by its key. Without what looks at or empties the whole server, which no pattern of keys limits, and
+# without programs: functions are everybody's, and a script may run for ever.
+DEFAULT_COMMANDS = (
+    "+@read", "+@write", "+@connection", "+@transaction", "-@dangerous", "-@scripting", "-scan", "-randomkey", "-dbsize",
+)  # fmt: skip
 
 _NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
 _COMMAND = re.compile(r"^[+-](@[a-z]+|[a-z0-9-]+(\|[a-z0-9-]+)?)$")

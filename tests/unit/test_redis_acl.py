@@ -29,7 +29,7 @@ def test_a_user_in_redis_words() -> None:
 
 def test_without_commands_nothing_dangerous() -> None:
     line = acl_file([CATALOG]).splitlines()[1]
-    assert line.endswith("-@all +@read +@write +@connection +@transaction -@dangerous")
+    assert line.endswith("-@all +@read +@write +@connection +@transaction -@dangerous -@scripting -scan -randomkey -dbsize")
     assert "long enough" not in line
 
 

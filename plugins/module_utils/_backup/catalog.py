@@ -9,13 +9,13 @@
 pgbackrest:backup:<stanza>:<label>           JSON, one backup or one failed run
 pgbackrest:latest:<stanza>:<full|diff|incr>  label of the newest sound backup of the type
 pgbackrest:history:<stanza>                  sorted set of labels by the time they ended
+pgbackrest:stanzas                           set of the stanzas that there are, since no user may look for keys
 """
 
 from __future__ import annotations
 
 import datetime
 import json
-import re
 import typing as t
 from dataclasses import dataclass, field
 
@@ -23,6 +23,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import TYPES
 
 PREFIX = "pgbackrest"
+STANZAS_KEY = f"{PREFIX}:stanzas"
 FAILED = "failed"
 # Failed runs are no part of a repository; so many of the newest are kept per stanza.
 FAILURES_KEPT = 50
@@ -59,11 +60,6 @@ def history_key(stanza: str) -> str:
     return f"{PREFIX}:history:{stanza}"
 
 
-def backup_pattern(stanza: str) -> str:
-    """A SCAN pattern for the backups of one stanza."""
-    return backup_key(re.sub(r"([\\*?\[\]])", r"\\\1", stanza), "*")
-
-
 @dataclass
 class Entries:
     """What one server has of one stanza."""
@@ -74,6 +70,8 @@ class Entries:
     """type -> label"""
     history: dict[str, float] = field(default_factory=dict)
     """label -> time"""
+    listed: bool = False
+    """Whether the set of stanzas has it"""
 
     def parsed(self) -> list[Record]:
         """The records, newest first. What is no JSON is left out: a rebuild replaces it."""
@@ -100,9 +98,11 @@ class Change:
     delete: list[str] = field(default_factory=list)
     history_add: dict[str, float] = field(default_factory=dict)
     history_remove: list[str] = field(default_factory=list)
+    listed: bool | None = None
+    """Whether the set of stanzas is to have it, where that changes"""
 
     def __bool__(self) -> bool:
-        return bool(self.put or self.delete or self.history_add or self.history_remove)
+        return bool(self.put or self.delete or self.history_add or self.history_remove) or self.listed is not None
 
 
 def record_of(backup: t.Mapping[str, t.Any]) -> Record:
@@ -143,6 +143,7 @@ def wanted_entries(records: t.Iterable[Record]) -> Entries:
         wanted.history[label] = _end_of(record)
         if record["status"] != FAILED and record["type"] in TYPES:
             wanted.latest[record["type"]] = label
+    wanted.listed = bool(wanted.history)
     return wanted
 
 
@@ -181,6 +182,7 @@ def change_between(stanza: str, have: Entries, want: Entries) -> Change:
     change.delete += [latest_key(stanza, kind) for kind in have.latest if kind not in want.latest]
     change.history_add = {label: end for label, end in want.history.items() if have.history.get(label) != end}
     change.history_remove = [label for label in have.history if label not in want.history]
+    change.listed = want.listed if want.listed != have.listed else None
     return change
 
 

@@ -38,6 +38,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.cat
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_absolute, require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import (
     MISSING_STANZA_PATH,
     NO_BACKUP,
@@ -45,7 +46,14 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     Stanza,
     as_utc,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PgBackRest, from_parameters
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import (
+    PgBackRest,
+    from_parameters,
+    require_usable,
+)
+
+# Seconds to wait for a server.
+SHORTEST_TIMEOUT, LONGEST_TIMEOUT = 0.1, 3600
 
 
 class Catalog:
@@ -107,8 +115,16 @@ class Catalog:
 
 
 def manage_catalog(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
+    require_usable(params)
     if not params["servers"]:
         raise MultimasterError("servers is empty: name at least one Redis server of the catalogue.")
+    require_number("timeout", params["timeout"], SHORTEST_TIMEOUT, LONGEST_TIMEOUT)
+    for number, server in enumerate(params["servers"]):
+        if not server["host"].strip():
+            raise MultimasterError(f"servers[{number}].host is empty: name the Redis server of the catalogue.")
+        require_number(f"servers[{number}].port", server.get("port"), 1, 65535)
+    for name in ("failures_path", "ca_certs", "client_cert_file", "client_key_file"):
+        require_absolute(name, params[name])
     catalog = Catalog([CatalogServer(address) for address in addresses(params)], warn)
     try:
         work = {"record": record, "rebuild": rebuild, "read": read}[params["action"]]

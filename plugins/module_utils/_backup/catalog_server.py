@@ -13,10 +13,10 @@ import typing as t
 from dataclasses import dataclass
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog import (
+    STANZAS_KEY,
     Change,
     Entries,
     backup_key,
-    backup_pattern,
     history_key,
     latest_key,
 )
@@ -90,28 +90,26 @@ class CatalogServer:
         self._client: t.Any = redis.Redis(**options)
 
     def entries(self, stanza: str) -> Entries:
-        """All that the server has of one stanza, also what the history does not know any more."""
+        """All that the server has of one stanza."""
         with _Words(self):
             first = self._client.pipeline(transaction=True)
             first.zrange(history_key(stanza), 0, -1, withscores=True)
             first.mget([latest_key(stanza, kind) for kind in TYPES])
-            history, latest = first.execute()
-            prefix = backup_key(stanza, "")
-            keys = set(self._client.scan_iter(match=backup_pattern(stanza), count=1000))
-            keys |= {prefix + label for label, _score in history}
-            ordered = sorted(keys)
-            values = self._client.mget(ordered) if ordered else []
+            first.sismember(STANZAS_KEY, stanza)
+            history, latest, listed = first.execute()
+            labels = [label for label, _score in history]
+            values = self._client.mget([backup_key(stanza, label) for label in labels]) if labels else []
             return Entries(
-                records={key[len(prefix) :]: value for key, value in zip(ordered, values) if value is not None},
+                records={label: value for label, value in zip(labels, values) if value is not None},
                 latest={kind: label for kind, label in zip(TYPES, latest) if label is not None},
                 history=dict(history),
+                listed=bool(listed),
             )
 
     def stanzas(self) -> list[str]:
         """Names of the stanzas that the server knows."""
-        prefix = history_key("")
         with _Words(self):
-            return sorted(key[len(prefix) :] for key in self._client.scan_iter(match=prefix + "*", count=1000))
+            return sorted(self._client.smembers(STANZAS_KEY))
 
     def apply(self, stanza: str, change: Change) -> None:
         """All of the change or nothing of it."""
@@ -125,6 +123,8 @@ class CatalogServer:
                 pipeline.zrem(history_key(stanza), *change.history_remove)
             if change.history_add:
                 pipeline.zadd(history_key(stanza), change.history_add)
+            if change.listed is not None:
+                (pipeline.sadd if change.listed else pipeline.srem)(STANZAS_KEY, stanza)
             pipeline.execute()
 
     def close(self) -> None:

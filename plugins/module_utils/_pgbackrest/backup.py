@@ -27,18 +27,24 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.stanza import (
     local_cluster,
+    no_cluster,
     refuse_other_cluster,
+    refuse_other_directory,
 )
 
 
 def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("A backup")
+    refuse_annotations(params["annotations"], params["node"])
+    refuse_other_directory(pgbackrest, params["pg_path"])
     stanza = pgbackrest.stanza_info()
     repo = params["repo"] or stanza.repositories[0].key
     if stanza.repository(repo).code not in (0, 2):
         raise pgbackrest.unreadable(stanza, repo)
     cluster = local_cluster(pgbackrest, params["pg_path"])
+    if cluster is None and params["pg_path"]:
+        raise no_cluster(params["pg_path"])
     if cluster is not None:
         refuse_other_cluster(_only(stanza, repo), cluster, pgbackrest.where)
 
@@ -89,6 +95,27 @@ def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
     return _result(True, commands, differences, data, expired)
 
 
+def refuse_annotations(annotations: t.Mapping[str, t.Any], node: str | None) -> None:
+    """pgBackRest takes an annotation as KEY=VALUE, so a key with = in it would become another one with another value."""
+    for key, value in annotations.items():
+        if not key or "=" in key or not key.isprintable():
+            raise MultimasterError(
+                f"annotations has the key {key!r}, which pgBackRest cannot keep: a key is not empty and has no = and no line "
+                f"break. No backup was taken."
+            )
+        if value is None or not str(value).strip() or not str(value).isprintable():
+            raise MultimasterError(
+                f"annotations.{key} is {value!r}: pgBackRest keeps one line of text that is not empty. No backup was taken."
+            )
+    if node is not None and (not node.strip() or not node.isprintable()):
+        raise MultimasterError(f"node is {node!r}: it has to be a name of one line. No backup was taken.")
+    if node and str(annotations.get(NODE_ANNOTATION, node)) != node:
+        raise MultimasterError(
+            f"annotations.{NODE_ANNOTATION} is {annotations[NODE_ANNOTATION]!r} and the option node is {node!r}; both name the "
+            f"node. Leave one of them out. No backup was taken."
+        )
+
+
 def taken_but_not_expired(backup: t.Mapping[str, t.Any], error: MultimasterError) -> MultimasterError:
     """The error of an expiry after a backup. ``backup`` is as pgbackrest_backup returns one, and goes with it."""
     return MultimasterError(
@@ -106,7 +133,7 @@ def backup_command(pgbackrest: PgBackRest, params: dict[str, t.Any], repo: int) 
         f"--type={params['type']}",
         # Expiry is a command of its own afterwards: what pgBackRest does by itself would let a damaged backup push out good ones.
         "--no-expire-auto",
-        *([f"--archive-timeout={params['archive_timeout']}"] if params["archive_timeout"] else []),
+        *([f"--archive-timeout={params['archive_timeout']}"] if params["archive_timeout"] is not None else []),
         *(f"--annotation={key}={value}" for key, value in annotations.items()),
         repo=repo,
     )

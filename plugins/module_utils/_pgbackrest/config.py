@@ -13,6 +13,8 @@ import re
 import typing as t
 from dataclasses import dataclass, field
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import nearest
+
 DEFAULT_FILE = "/etc/pgbackrest/pgbackrest.conf"
 OLD_DEFAULT_FILE = "/etc/pgbackrest.conf"
 DEFAULT_REPOSITORY = "/var/lib/pgbackrest"
@@ -33,9 +35,51 @@ SECRET_OPTIONS = frozenset(
     }
 )
 
+# Names of pgBackRest 2.55, without their index, to find what a misspelt one was meant to be. Whether it knows a name, it says
+# itself.
+_OPTION_NAMES = """
+    archive-async archive-check archive-copy archive-get-queue-max archive-header-check archive-missing-retry archive-mode
+    archive-mode-check archive-push-queue-max archive-timeout backup-standby buffer-size checksum-page cmd cmd-ssh compress
+    compress-level compress-level-network compress-type config config-include-path config-path db-exclude db-include db-
+    timeout delta dry-run exclude expire-auto force io-timeout job-retry job-retry-interval link-all link-map lock-path log-
+    level-console log-level-file log-level-stderr log-path log-subprocess log-timestamp manifest-save-threshold neutral-umask
+    online page-header-check pg-database pg-host pg-host-ca-file pg-host-ca-path pg-host-cert-file pg-host-cmd pg-host-config
+    pg-host-config-include-path pg-host-config-path pg-host-key-file pg-host-port pg-host-type pg-host-user pg-path pg-port
+    pg-socket-path pg-user pg-version-force process-max protocol-timeout recovery-option repo repo-azure-account repo-azure-
+    container repo-azure-endpoint repo-azure-key repo-azure-key-type repo-azure-uri-style repo-block repo-bundle repo-bundle-
+    limit repo-bundle-size repo-cipher-pass repo-cipher-type repo-gcs-bucket repo-gcs-endpoint repo-gcs-key repo-gcs-key-type
+    repo-gcs-user-project repo-hardlink repo-host repo-host-ca-file repo-host-ca-path repo-host-cert-file repo-host-cmd repo-
+    host-config repo-host-config-include-path repo-host-config-path repo-host-key-file repo-host-port repo-host-type repo-
+    host-user repo-path repo-retention-archive repo-retention-archive-type repo-retention-diff repo-retention-full repo-
+    retention-full-type repo-retention-history repo-s3-bucket repo-s3-endpoint repo-s3-key repo-s3-key-secret repo-s3-key-type
+    repo-s3-kms-key-id repo-s3-region repo-s3-requester-pays repo-s3-role repo-s3-sse-customer-key repo-s3-token repo-s3-uri-
+    style repo-sftp-host repo-sftp-host-fingerprint repo-sftp-host-key-check-type repo-sftp-host-key-hash-type repo-sftp-host-
+    port repo-sftp-host-user repo-sftp-known-host repo-sftp-private-key-file repo-sftp-private-key-passphrase repo-sftp-
+    public-key-file repo-storage-ca-file repo-storage-ca-path repo-storage-host repo-storage-port repo-storage-tag repo-
+    storage-upload-chunk-size repo-storage-verify-tls repo-symlink repo-target-time repo-type resume sck-block sck-keep-alive
+    spool-path stanza start-fast stop-auto tablespace-map tablespace-map-all tcp-keep-alive-count tcp-keep-alive-idle tcp-
+    keep-alive-interval tls-server-address tls-server-auth tls-server-ca-file tls-server-cert-file tls-server-key-file tls-
+    server-port
+"""
+OPTION_NAMES = frozenset(_OPTION_NAMES.split())
+
 
 def is_secret(option: str) -> bool:
-    return re.sub(r"^repo\d+-", "repo-", option) in SECRET_OPTIONS
+    return _without_index(option) in SECRET_OPTIONS
+
+
+def meant_option(option: str) -> str | None:
+    """The option that a name which is none of pgBackRest's was probably meant to be; None where it is one, or like none."""
+    plain = _without_index(option)
+    if plain in OPTION_NAMES:
+        return None
+    index = re.match(r"^(?:repo|pg)(\d+)-", option)
+    found = nearest(plain, OPTION_NAMES)
+    return re.sub(r"^(repo|pg)-", rf"\g<1>{index[1]}-", found) if found and index else found
+
+
+def _without_index(option: str) -> str:
+    return re.sub(r"^(repo|pg)\d+-", r"\1-", option)
 
 
 def environment_name(option: str) -> str:

@@ -12,6 +12,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import TYPES, Backup
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import (
     PgBackRest,
@@ -21,6 +22,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.retention import Expiry, plan_expiry
 
+# What pgBackRest takes for its own retention.
+MOST_KEPT = 9999999
+
 
 def manage_expiry(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
@@ -29,6 +33,7 @@ def manage_expiry(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[
     for kind, count in keep.items():
         if count is not None and count < (1 if kind == "full" else 0):
             raise MultimasterError(f"retention_{kind} is {count}; at least {1 if kind == 'full' else 0} must be kept.")
+        require_number(f"retention_{kind}", count, 0, MOST_KEPT)
 
     stanza = pgbackrest.stanza_info()
     repositories = [params["repo"]] if params["repo"] else [each.key for each in stanza.repositories]

@@ -18,10 +18,19 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import (
+    DAY,
+    YEAR,
+    refuse_null_bytes,
+    require_absolute,
+    require_number,
+    require_one_line,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.config import (
     Configuration,
     environment_name,
     is_secret,
+    meant_option,
     read_configuration,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.errors import (
@@ -51,6 +60,12 @@ PGBACKREST_SPEC: dict[str, dict[str, t.Any]] = {
 # A full disk leaves less than this; pgBackRest itself reports it with a misleading error number at times.
 LITTLE_ROOM = 1 << 20
 LOCK_POLL_SECONDS = 0.5
+# What pgBackRest takes for archive-timeout and the like, in seconds.
+LONGEST_TIMEOUT = DAY
+REPOSITORIES = 256
+_UNKNOWN_OPTION = re.compile(r"environment contains invalid option '([^']+)'")
+# pgBackRest takes a stanza's name into paths as it is.
+_STANZA = re.compile(r"(?![-.])[^/\\:=\[\]]+")
 _COUNTED = re.compile(r"expire command encountered \d+ error")
 
 Run = t.Callable[[t.Sequence[str], t.Mapping[str, str], t.Sequence[int]], "tuple[int, str, str]"]
@@ -61,7 +76,8 @@ def run_process(argv: t.Sequence[str], environment: t.Mapping[str, str], keep_op
     try:
         done = subprocess.run(  # noqa: S603 an argument list of this collection's own making, without a shell
             list(argv),
-            env={**os.environ, **environment},
+            # What others are quoted with must not depend on the host's language.
+            env={**os.environ, **environment, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             pass_fds=tuple(keep_open),
@@ -167,7 +183,14 @@ class PgBackRest:
 
     def info(self) -> list[Stanza]:
         """Every stanza that ``pgbackrest info`` knows, or the one of this object."""
-        return parse_info(self.execute(self.argv("info", "--output=json", repo=self.repo)))
+        argv = self.argv("info", "--output=json", repo=self.repo)
+        code, out, err = self.answer(argv)
+        # First, since what follows from it is said of another repository than the one that was meant.
+        self._refuse_unknown_options(err)
+        if code:
+            raise self.failure(argv, code, out, err)
+        self._pass_on_warnings(err)
+        return parse_info(out)
 
     def stanza_info(self) -> Stanza:
         return self.info()[0]
@@ -222,6 +245,12 @@ class PgBackRest:
 
     # --- internals -------------------------------------------------------------------------------------------------
 
+    def _refuse_unknown_options(self, err: str) -> None:
+        for name in _UNKNOWN_OPTION.findall(err):
+            for given, values in (("options", self.options), ("secrets", self.secrets)):
+                if name in values:
+                    raise unknown_option(name, given)
+
     def _pass_on_warnings(self, err: str) -> None:
         for message in messages(self.clean(err)):
             if message.level == "WARN":
@@ -244,7 +273,8 @@ class PgBackRest:
 
 
 def from_parameters(params: dict[str, t.Any], warn: t.Callable[[str], None]) -> PgBackRest:
-    """The command from a module's options."""
+    """The command from a module's options. What they have in common is checked here, before anything is asked or done."""
+    require_usable(params)
     for name in params["options"]:
         if is_secret(name):
             raise MultimasterError(f"{name} is a secret: give it in secrets, not in options, where it would be shown.")
@@ -262,6 +292,38 @@ def from_parameters(params: dict[str, t.Any], warn: t.Callable[[str], None]) -> 
         secrets={name: str(value) for name, value in params["secrets"].items() if value not in (None, "")},
         executable=params["executable"],
         warn=warn,
+    )
+
+
+def require_usable(params: dict[str, t.Any]) -> None:
+    """The options that all these modules have, and those of the same name that several have."""
+    refuse_null_bytes(params)
+    if params["stanza"] is not None:
+        require_stanza_name(params["stanza"])
+    require_number("repo", params["repo"], 1, REPOSITORIES)
+    for name in ("config", "pg_path"):
+        require_absolute(name, params.get(name))
+    require_number("archive_timeout", params.get("archive_timeout"), 1, LONGEST_TIMEOUT)
+    require_number("lock_wait", params.get("lock_wait"), 0, YEAR)
+    for name, value in params["options"].items():
+        require_one_line(f"options.{name}", option_text(value))
+        if meant := meant_option(name):
+            raise unknown_option(name, "options", meant)
+
+
+def require_stanza_name(name: str) -> None:
+    """Without a name pgBackRest answers for all stanzas, and one with .. in it is a place outside of the repository."""
+    if not _STANZA.fullmatch(name) or not name.isprintable() or name != name.strip() or name == "global":
+        raise MultimasterError(
+            f"stanza is {name!r}, which cannot be a stanza's name: letters, digits, _, . and - are possible, and it begins with "
+            f"a letter, a digit or _. Nothing was changed."
+        )
+
+
+def unknown_option(name: str, where: str, meant: str | None = None) -> MultimasterError:
+    return MultimasterError(
+        f"{where} has {name}, which is no option of pgBackRest{f'; did you mean {meant}' if meant else ''}. Correct it: without "
+        f"it another repository could be the one that is used. Nothing was changed."
     )
 
 

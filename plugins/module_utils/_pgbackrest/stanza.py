@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import os
 import typing as t
 from dataclasses import dataclass, field
 
@@ -45,6 +46,7 @@ class StanzaPlan:
 def manage_stanza(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("Work on a stanza")
+    refuse_other_directory(pgbackrest, params["pg_path"])
     stanza = pgbackrest.stanza_info()
     cluster = _cluster(pgbackrest, params)
     if params["state"] == "absent":
@@ -167,10 +169,24 @@ def local_cluster(pgbackrest: PgBackRest, pg_path: str | None) -> DataDirectory 
     return cluster if cluster.control is not None and not cluster.half_restored else None
 
 
+def refuse_other_directory(pgbackrest: PgBackRest, pg_path: str | None) -> None:
+    """pgBackRest works on the directory that is configured, whatever a task compares the stanza with."""
+    configured = pgbackrest.pg_path
+    if pg_path and configured and os.path.realpath(pg_path) != os.path.realpath(configured):
+        raise MultimasterError(
+            f"pg_path is {pg_path}, but pgBackRest is configured with {configured} (pg1-path) for stanza {pgbackrest.stanza}, "
+            f"and that is what it would work on. Correct pg_path or the configuration. Nothing was changed."
+        )
+
+
+def no_cluster(pg_path: str) -> MultimasterError:
+    return MultimasterError(f"{pg_path} holds no PostgreSQL cluster. Create it first, or correct pg_path. Nothing was changed.")
+
+
 def _cluster(pgbackrest: PgBackRest, params: dict[str, t.Any]) -> DataDirectory | None:
     cluster = local_cluster(pgbackrest, params["pg_path"])
     if cluster is None and params["pg_path"] and params["state"] != "absent":
-        raise MultimasterError(f"{params['pg_path']} holds no PostgreSQL cluster. Create it first, or correct pg_path.")
+        raise no_cluster(params["pg_path"])
     return cluster
 
 

@@ -19,6 +19,7 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import psycopg2
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.config import read_configuration
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import (
     AUTO_CONFIGURATION,
     DataDirectory,
@@ -26,12 +27,21 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     read_data_directory,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy_stop import KEPT, MARK, stop_server
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.live import (
+    configured_directories,
+    live_places,
+    refuse_live_links,
+    refuse_live_place,
+    touched,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.tablespaces import GUARD
 
 POLL_SECONDS = 0.1
 LOG_LINES = 8
 ACCESS = "restored_copy_hba.conf"
 NAMES = "restored_copy_ident.conf"
 LOG = "restored_copy.log"
+RECOVERY_SIGNAL = "recovery.signal"
 
 # What recovery needs at least as much of as the backed up server had.
 _FROM_CONTROL = {
@@ -45,6 +55,13 @@ _FROM_CONTROL = {
 SILENT = {
     "listen_addresses": "",
     "archive_mode": "off",
+    "archive_command": "",
+    "archive_cleanup_command": "",
+    "recovery_end_command": "",
+    "external_pid_file": "",
+    "log_directory": "log",
+    "synchronous_standby_names": "",
+    "local_preload_libraries": "",
     "max_logical_replication_workers": "0",
     "max_wal_senders": "0",
     "primary_conninfo": "",
@@ -55,6 +72,16 @@ SILENT = {
     "logging_collector": "off",
     "log_destination": "stderr",
     "cluster_name": "restored copy",
+}
+# The same for settings that not every version has: the first that has it, and the first that has it no more.
+_SILENT_IN = {
+    "promote_trigger_file": ("", 12, 16),
+    "stats_temp_directory": ("pg_stat_tmp", 0, 15),
+    "archive_library": ("", 15, 1000),
+    # A function of the backed up server, called at each login.
+    "event_triggers": ("off", 17, 1000),
+    # Of tablespaces that were made in replayed WAL.
+    "allow_in_place_tablespaces": ("on", 15, 1000),
 }
 # What a task's settings may change: a copy leaves the memory to the live node.
 SMALL = {"shared_buffers": "128MB", "huge_pages": "off", "autovacuum": "off"}
@@ -74,11 +101,14 @@ class RestoredCopy:
         self.socket_directory = socket_directory
         self._programs = programs
         self._settings = dict(settings)
+        self._configured = configured_directories(read_configuration())
+        self.live = live_places(self._configured, self.path)
 
     # --- before ------------------------------------------------------------------------------------------------------
 
     def require_restored(self) -> DataDirectory:
         """What is there, or what is wrong with it. Touches nothing."""
+        refuse_live_place(self.path, "pg_path", self.live)
         directory = read_data_directory(self.path)
         if directory.control is None:
             raise MultimasterError(f"{self.path} holds no restored cluster. Restore into it first (pgbackrest_restore).")
@@ -99,7 +129,23 @@ class RestoredCopy:
                 f"Another server runs in {self.path} (process {directory.postmaster.pid}), or its copy has another port than "
                 f"{self.port}. Stop it first."
             )
+        refuse_live_links(self.path, self.live)
+        self._refuse_unguarded()
         return directory
+
+    def _refuse_unguarded(self) -> None:
+        """Recovery of a copy that was restored otherwise would make the live node's tablespaces where that one has them."""
+        in_place = any(self.is_directory(each) for each in self._configured)
+        if in_place or not os.path.exists(os.path.join(self.path, RECOVERY_SIGNAL)):
+            return
+        with open(os.path.join(self.path, AUTO_CONFIGURATION), encoding="utf-8", errors="replace") as stream:
+            commands = [line for line in stream if line.startswith("restore_command")]
+        if not commands or GUARD not in commands[-1]:
+            raise MultimasterError(
+                f"{self.path} was not restored by pgbackrest_restore of this release: its restore_command does not keep "
+                f"tablespaces that are younger than the backup out of the live node's directories. Restore into it again, with "
+                f"delta. Nothing was started."
+            )
 
     def program(self, name: str, directory: DataDirectory) -> str:
         return os.path.join(self._programs or programs_folder(directory.version), name)
@@ -114,7 +160,8 @@ class RestoredCopy:
         self._write_files()
         argv = [self.program("postgres", directory), "-D", self.path]
         sizes = {**self._sizes(directory), **room_for_origins(directory.version or "")}
-        for name, value in {**sizes, **SMALL, **self._settings, **self._own(), **SILENT}.items():
+        silent = {**SILENT, **silent_in(directory.version or "")}
+        for name, value in {**sizes, **SMALL, **self._settings, **self._own(), **silent}.items():
             argv += ["-c", f"{name}={value}"]
         with open(os.path.join(self.path, LOG), "wb") as log:
             server = subprocess.Popen(  # noqa: S603 an argument list of this collection's own making, without a shell
@@ -142,6 +189,18 @@ class RestoredCopy:
         else:
             with contextlib.suppress(FileNotFoundError):
                 os.remove(note)
+
+    def require_apart(self, settings: t.Iterable[tuple[str, str]]) -> None:
+        """After recovery: nothing of the running copy is a live server's. ``settings``: those with a path, as it has them."""
+        refuse_live_links(self.path, self.live)
+        for name, value in settings:
+            # A command has its own words; the one for the archive is the restore's.
+            place = touched(value, self.live) if value.startswith("/") else None
+            if place is not None:
+                raise MultimasterError(
+                    f"The restored server in {self.path} has {name} = {value}, which is not apart from {place.what} "
+                    f"({place.path}). It was stopped. Reset that setting in its {AUTO_CONFIGURATION}."
+                )
 
     def stop(self) -> None:
         stop_server(read_data_directory(self.path))
@@ -225,6 +284,11 @@ class RestoredCopy:
     def _end_of_log(self) -> str:
         with open(os.path.join(self.path, LOG), encoding="utf-8", errors="replace") as stream:
             return " | ".join(" ".join(line.split()) for line in stream.readlines()[-LOG_LINES:])
+
+
+def silent_in(version: str) -> dict[str, str]:
+    """Settings of this version that keep a copy to itself, beside those of all versions."""
+    return {name: value for name, (value, since, until) in _SILENT_IN.items() if since <= _major(version) < until}
 
 
 def room_for_origins(version: str) -> dict[str, str]:

@@ -13,6 +13,7 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import psycopg2
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.checks import check_proof
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy import RestoredCopy
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.directory_lock import Alone
 
@@ -31,6 +32,11 @@ _STATE = """
 SELECT pg_catalog.pg_last_wal_replay_lsn()::text, pg_catalog.pg_last_xact_replay_timestamp()::text,
        pg_catalog.current_setting('archive_mode'), pg_catalog.current_setting('max_logical_replication_workers'),
        pg_catalog.current_setting('listen_addresses'), pg_catalog.current_setting('data_directory')
+"""
+# All that may name a place: files, folders, and lists of folders.
+_PATHS = """
+SELECT name, pg_catalog.btrim(place) FROM pg_catalog.pg_settings, pg_catalog.regexp_split_to_table(setting, ',') AS place
+WHERE vartype OPERATOR(pg_catalog.=) 'string' AND pg_catalog.btrim(place) OPERATOR(pg_catalog.~~) '/%'
 """
 _SUBSCRIPTIONS = """
 SELECT subname, subenabled, subslotname IS NOT NULL FROM pg_catalog.pg_subscription
@@ -58,6 +64,7 @@ WHERE a.amname = 'btree' AND c.relkind = 'i' AND c.relpersistence = 'p' AND i.in
 
 
 def manage_proof(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
+    check_proof(params)
     copy = RestoredCopy(
         params["pg_path"],
         params["port"],
@@ -105,6 +112,7 @@ def _prove(copy: RestoredCopy, params: dict[str, t.Any]) -> dict[str, t.Any]:
             raise MultimasterError(f"The server on port {copy.port} is that of {directory}, not of {copy.path}. Stop it first.")
         if (archive_mode, workers, listening) != ("off", "0", ""):
             raise MultimasterError(f"The server in {copy.path} is not the silent one that this starts. Stop it first.")
+        copy.require_apart(_rows(session, _PATHS))
         names = [name for (name,) in _rows(session, _DATABASES)]
     unknown = sorted(set(params["databases"]) - set(names))
     if unknown:

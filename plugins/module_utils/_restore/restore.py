@@ -8,11 +8,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import shlex
+import struct
+import sys
 import tempfile
 import time
 import typing as t
@@ -20,6 +23,7 @@ from dataclasses import dataclass, field
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.config import read_configuration
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.data_directory import (
     CONTROL_FILE,
     HELD_CONTROL_FILE,
@@ -49,12 +53,22 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     Archive,
     Segment,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import tablespaces as tablespaces_in_wal
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.checks import check_restore
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy_stop import (
     is_kept,
     is_restored_copy,
     stop_server,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.directory_lock import Alone
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.live import (
+    Place,
+    configured_directories,
+    live_places,
+    refuse_live_links,
+    refuse_live_place,
+    touched,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.space import refuse_too_little_space
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import (
     Target,
@@ -67,6 +81,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.ta
 ORIGINS_FILE = "pg_data/pg_logical/replorigin_checkpoint"
 PREFETCH_SINCE = 15
 NO_APPLY = "max_logical_replication_workers"
+# Since this version recovery stops at a tablespace that is inside the data directory, unless a setting says that it may be there.
+REFUSES_INSIDE_SINCE = 15
+INSIDE_ALLOWED = "allow_in_place_tablespaces"
+_SEGMENT_NAME = re.compile(r"[0-9A-F]{24}")
 
 MESH_REASON = (
     "Restoring a mesh member in place loses rows silently, three ways: its peers' rows since the backup never come again "
@@ -94,6 +112,10 @@ class Restore:
     damage_is_silent: bool
     """Whether a server that does not get all the segments opens all the same."""
     before: DataDirectory
+    live: list[Place] = field(default_factory=list)
+    """What servers of this host work with, which the copy must have nothing of."""
+    inside: list[dict[str, t.Any]] = field(default_factory=list)
+    """Tablespaces that the WAL makes, which are kept inside the copy."""
     repos: tuple[int, ...] = ()
     """Keys of the stanza's repositories: recovery takes a segment from the first of them that has it."""
     differences: Differences = field(default_factory=Differences)
@@ -101,6 +123,7 @@ class Restore:
 
 def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
+    check_restore(params)
     require_unprivileged("A restore")
     checked, damaged = 0, None
     # What is there is looked at and stopped only by the task that holds it.
@@ -112,6 +135,8 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
             if params["stop_copy"] and is_restored_copy(restore.before):
                 stop_server(restore.before)
             pgbackrest.execute(restore.argv, keep_open=[alone.descriptor])
+            if not restore.in_place:
+                keep_apart(restore)
             if params["verify_archive"]:
                 checked, damaged = verify_wal(pgbackrest, restore)
     return {
@@ -132,6 +157,7 @@ def manage_restore(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[
             "recovery": restore.recovery,
             "wal_segments_verified": checked,
             "damaged_wal": damaged,
+            "tablespaces_inside": restore.inside,
         },
     }
 
@@ -154,7 +180,10 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
         raise MultimasterError(f"target_exclusive makes sense for types time, xid and lsn, not for {target.type}.")
 
-    refuse_settings_of_options(params["recovery_options"])
+    # A task that restores another node's backup has a configuration of its own, beside that of this host.
+    directories = {*configured_directories(pgbackrest.configuration), *configured_directories(read_configuration())}
+    live = [] if in_place else live_places(sorted(directories), path)
+    refuse_live_places(path, live, params)
 
     before = read_data_directory(path)
     if in_place or not params["stop_copy"] or not is_restored_copy(before):
@@ -176,7 +205,6 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     if in_place and not params["force_mesh_member"]:
         refuse_mesh_backup(pgbackrest, backup)
     if not in_place:
-        live = links_of_tablespaces(configured) if configured else []
         refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"], live)
     if params["check_free_space"]:
         length = len(archive.path(backup, last)) if archive and last else 0
@@ -200,12 +228,13 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
         backup=backup,
         path=path,
         in_place=in_place,
-        argv=restore_command(pgbackrest, path, target, backup, recovery, params),
+        argv=restore_command(pgbackrest, path, in_place, target, backup, recovery, params),
         recovery=recovery,
         archive=archive,
         last_segment=last,
         damage_is_silent=loses_silently(target, database),
         before=before,
+        live=live,
         repos=tuple(each.key for each in stanza.repositories),
     )
     restore.differences.add(
@@ -267,12 +296,15 @@ def refuse_kept(directory: DataDirectory) -> None:
         )
 
 
-def refuse_settings_of_options(recovery_options: dict[str, t.Any]) -> None:
-    if "archive_mode" in recovery_options:
-        raise MultimasterError(
-            "recovery_options has archive_mode, which the option archive decides: set archive to true to let the restored server "
-            "archive as its configuration says, or leave it out for off."
-        )
+def refuse_live_places(path: str, live: t.Sequence[Place], params: dict[str, t.Any]) -> None:
+    """Nothing that the task names is a live server's, and neither is what an earlier copy in the directory has links to.
+    Tablespaces have their own check, when it is known which there are."""
+    refuse_live_place(path, "pg_path", live)
+    for name, value in params["recovery_options"].items():
+        if str(value).startswith("/"):
+            refuse_live_place(str(value), f"recovery_options.{name}", live)
+    if live:
+        refuse_live_links(path, live)
 
 
 def refuse_delta_by_time(directory: DataDirectory, in_place: bool) -> None:
@@ -375,16 +407,16 @@ def origins_in_manifest(manifest: str) -> int:
 
 
 def refuse_shared_tablespaces(
-    pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None, live: t.Sequence[str] = ()
+    pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None, live: t.Sequence[Place] = ()
 ) -> None:
     """A copy beside the live node must not write into the live node's tablespaces: where they were, nor where they are."""
     told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
     found = tablespaces(told)
-    taken = {os.path.realpath(place) for place in [*(each["destination"] for each in found), *live]}
+    taken = {os.path.realpath(each["destination"]) for each in found}
     shared = []
     for each in found:
         place = mapped.get(each["name"]) or (os.path.join(mapped_all, each["name"]) if mapped_all else each["destination"])
-        if os.path.realpath(place) in taken:
+        if os.path.realpath(place) in taken or touched(place, live):
             shared.append(f"{each['name']} ({place})")
     if shared:
         raise MultimasterError(
@@ -392,15 +424,6 @@ def refuse_shared_tablespaces(
             f"is of: "
             f"{', '.join(shared)}. Give each another directory in tablespace_map, or all in tablespace_map_all."
         )
-
-
-def links_of_tablespaces(path: str) -> list[str]:
-    """Where the tablespaces of a data directory are now."""
-    folder = os.path.join(path, "pg_tblspc")
-    try:
-        return [os.path.join(folder, name) for name in os.listdir(folder)]
-    except OSError:
-        return []
 
 
 def tablespaces(info: str) -> list[dict[str, t.Any]]:
@@ -418,6 +441,7 @@ def tablespaces(info: str) -> list[dict[str, t.Any]]:
 def restore_command(
     pgbackrest: PgBackRest,
     path: str,
+    in_place: bool,
     target: Target,
     backup: Backup,
     recovery: dict[str, str],
@@ -432,6 +456,10 @@ def restore_command(
         # Beside --delta this means: compare sizes and times, not checksums. Alone it would overwrite everything.
         *(["--force"] if params["delta"] and params["delta_by"] == "time" else []),
         *(["--archive-mode=off"] if not params["archive"] else []),
+        # What the configuration says of links and tablespaces is said for restoring in place.
+        *([] if in_place else ["--no-link-all", "--reset-link-map"]),
+        *([] if in_place or params["tablespace_map_all"] else ["--reset-tablespace-map-all"]),
+        *([] if in_place or params["tablespace_map"] else ["--reset-tablespace-map"]),
         *([f"--tablespace-map-all={params['tablespace_map_all']}"] if params["tablespace_map_all"] else []),
         *(f"--tablespace-map={name}={place}" for name, place in params["tablespace_map"].items()),
         *(f"--recovery-option={name}={value}" for name, value in recovery.items() if name != "archive_mode"),
@@ -448,10 +476,12 @@ def recovery_settings(
         settings["archive_mode"] = "off"
     if not params["subscriptions"]:
         settings[NO_APPLY] = "0"
+    if not in_place and version.isdigit() and int(version) >= REFUSES_INSIDE_SINCE:
+        settings[INSIDE_ALLOWED] = "on"
     if target.type != "latest" and version.isdigit() and int(version) >= PREFETCH_SINCE:
         # Reading ahead goes beyond the target, where a damaged segment would stop a recovery that has no need of it.
         settings["recovery_prefetch"] = "off"
-    settings.update({name: str(value) for name, value in params["recovery_options"].items()})
+    settings.update({name: setting_text(value) for name, value in params["recovery_options"].items()})
     return settings
 
 
@@ -468,9 +498,22 @@ def archive_get_command(pgbackrest: PgBackRest, path: str, in_place: bool) -> st
         *([] if in_place else ["--no-archive-async"]),
         "archive-get",
     ]
-    # PostgreSQL replaces %f and %p, and %% by one %; pgBackRest writes the value between quotes as it is.
-    quoted = " ".join(shlex.quote(word) for word in words).replace("%", "%%").replace("'", "''")
-    return f'{quoted} %f "%p" || exit $(($? > 1 ? 255 : 1))'
+    command = f'{_in_shell(words)} %f "%p" || exit $(($? > 1 ? 255 : 1))'
+    if not in_place:
+        guard = _in_shell([sys.executable, "-I", "-S", os.path.join(path, tablespaces_in_wal.GUARD)])
+        command += f'; {guard} %f "%p" || exit 255'
+    return setting_text(command)
+
+
+def _in_shell(words: t.Sequence[str]) -> str:
+    """PostgreSQL replaces %f and %p, and %% by one %."""
+    return " ".join(shlex.quote(word) for word in words).replace("%", "%%")
+
+
+def setting_text(value: t.Any) -> str:
+    """A setting's value for a configuration file, where pgBackRest writes it between quotes as it is."""
+    text = ("on" if value else "off") if isinstance(value, bool) else str(value)
+    return text.replace("\\", "\\\\").replace("'", "''")
 
 
 def repository_options(options: dict[str, t.Any]) -> dict[str, str]:
@@ -484,6 +527,27 @@ def repository_options(options: dict[str, t.Any]) -> dict[str, str]:
 
 
 # --- afterwards --------------------------------------------------------------------------------------------------------
+
+
+def keep_apart(restore: Restore) -> None:
+    """Give the copy what keeps it out of the live node's directories, and prove that it has no way into them."""
+    loader = t.cast(t.Any, tablespaces_in_wal).__loader__
+    with open(os.path.join(restore.path, tablespaces_in_wal.GUARD), "w", encoding="utf-8") as stream:
+        stream.write(loader.get_source(tablespaces_in_wal.__name__))
+    # Segments that the backup itself has (archive-copy) are read where the archive lacks them.
+    folder = os.path.join(restore.path, "pg_wal")
+    for name in filter(_SEGMENT_NAME.fullmatch, os.listdir(folder)):
+        if tablespaces_in_wal.main(name, os.path.join(folder, name)):
+            _hold_control(restore)
+            raise MultimasterError(
+                f"WAL segment {name} of backup {restore.backup.label} could not be looked through for tablespaces. No server "
+                f"will start in {restore.path}. Restore another backup."
+            )
+    try:
+        refuse_live_links(restore.path, restore.live)
+    except MultimasterError:
+        _hold_control(restore)
+        raise
 
 
 def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | None]:
@@ -515,6 +579,8 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                     f"not be fetched to compare it with its checksum, which says nothing about it. Run this again with delta.",
                     **failure.details,
                 ) from None
+            if problem is None and not restore.in_place:
+                problem = _note_tablespaces(pgbackrest, restore, segment, copy)
             where = _places(pgbackrest, restore, segment, copy) if problem else ""
             if problem and tells:
                 pgbackrest.warn(
@@ -535,6 +601,28 @@ def verify_wal(pgbackrest: PgBackRest, restore: Restore) -> tuple[int, str | Non
                     damaged_wal=name,
                 )
     return len(segments), None
+
+
+def _note_tablespaces(pgbackrest: PgBackRest, restore: Restore, segment: Segment, copy: str) -> str | None:
+    """Note the tablespaces that the segment makes outside. What is wrong where that cannot be kept inside the copy."""
+    with open(copy, "rb") as stream:
+        data = stream.read()
+    # A segment that is no segment has its own problem: recovery says it.
+    with contextlib.suppress(ValueError, struct.error):
+        try:
+            made = tablespaces_in_wal.made_tablespaces(tablespaces_in_wal.Segment(data))
+        except tablespaces_in_wal.CutInTwo as reason:
+            return f"makes a tablespace where the live node has it, and {reason}, so that it cannot be kept inside the copy"
+        for each in made:
+            if each.directory:
+                name = restore.archive.name(segment) if restore.archive else ""
+                restore.inside.append({"oid": each.oid, "directory": each.directory, "wal": name})
+                pgbackrest.warn(
+                    f"A tablespace (OID {each.oid}, {each.directory} on the live node) was made after backup "
+                    f"{restore.backup.label}, in WAL segment {name}. The copy keeps it inside: "
+                    f"{restore.path}/pg_tblspc/{each.oid}."
+                )
+    return None
 
 
 def _hold_control(restore: Restore) -> None:

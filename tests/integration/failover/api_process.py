@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import typing as t
@@ -17,11 +18,13 @@ from pathlib import Path
 
 import httpx
 import redis
+import yaml
 from failover_mesh import PATIENT, FailoverMesh
 from servers import Authority, free_port, wait_until
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._redis_acl import acl_file
 
+PLAYBOOK_VARS = Path(__file__).resolve().parents[3] / "playbooks/vars"
 PACKAGES = Path(__file__).resolve().parents[3] / "roles/failover_api/files/python"
 # Another one, for example the system's with Debian's packages: FAILOVER_API_PYTHON=/usr/bin/python3
 PYTHON = os.environ.get("FAILOVER_API_PYTHON", sys.executable)
@@ -47,15 +50,27 @@ GRANT USAGE ON SEQUENCE generos_id_genero_seq TO failover_api;
 """
 
 
-# The API's user as the inventories have it, and one for the tests themselves
+# What the playbook site lets the API's user and the catalogue's do
+COMMANDS = {
+    name: yaml.safe_load((PLAYBOOK_VARS / f"{file}.yml").read_text())[name]
+    for file, name in (("api", "api_redis_commands"), ("backup", "backup_catalog_commands"))
+}
+# These two, one for whom nothing is stated, and one for the tests themselves
 REDIS_USERS = [
     {
         "name": "failover_api",
         "password": REDIS_PASSWORD,
         "keys": ["failover:*"],
         "read_keys": ["pgbackrest:*"],
-        "commands": ["+@read", "+@write", "+@connection", "+eval", "-@dangerous"],
+        "commands": COMMANDS["api_redis_commands"],
     },
+    {
+        "name": "catalog",
+        "password": REDIS_PASSWORD,
+        "keys": ["pgbackrest:*"],
+        "commands": COMMANDS["backup_catalog_commands"],
+    },
+    {"name": "plain", "password": REDIS_PASSWORD, "keys": ["plain:*"]},
     {"name": "tests", "password": REDIS_PASSWORD, "keys": ["*"], "commands": ["+@all"]},
 ]
 
@@ -93,10 +108,10 @@ class RedisServer:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def client(self) -> t.Any:
+    def client(self, user: str = "tests") -> t.Any:
         ca = str(self.folder / "ca.crt")
         return redis.Redis(
-            host="127.0.0.1", port=self.port, username="tests", password=REDIS_PASSWORD, ssl=True, ssl_ca_certs=ca,
+            host="127.0.0.1", port=self.port, username=user, password=REDIS_PASSWORD, ssl=True, ssl_ca_certs=ca,
             decode_responses=True,
         )  # fmt: skip
 
@@ -111,13 +126,14 @@ class RedisServer:
 
 
 class Api:
-    """One instance. ``http`` speaks to it."""
+    """One instance. ``http`` speaks to it, over TLS where there is a file of authorities that are ``trusted``."""
 
     def __init__(self, folder: Path, mesh: FailoverMesh, redis_servers: t.Sequence[RedisServer] = (), **changes: t.Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.port = folder, free_port()
         self.log = folder / "api.log"
-        ports = changes.pop("ports", {})
+        ports, token, trusted = changes.pop("ports", {}), changes.pop("token", TOKEN), changes.pop("trusted", None)
+        listen = {"host": "127.0.0.1", "port": self.port, **changes.pop("listen", {})}
         nodes = [
             {"name": name, "node_id": number, "host": "127.0.0.1", "port": ports.get(name, node.port)}
             for number, (name, node) in enumerate((("pg1", mesh.a), ("pg2", mesh.b)), start=1)
@@ -126,7 +142,7 @@ class Api:
         configuration = {
             "instance": folder.name,
             "secrets_file": str(folder / "secrets.json"),
-            "listen": {"host": "127.0.0.1", "port": self.port},
+            "listen": listen,
             "database": {"name": mesh.db, "user": "failover_api", "ca_file": ca_file},
             "nodes": nodes,
             "slot_name": mesh.slot_template,
@@ -139,11 +155,13 @@ class Api:
             },
             **changes,
         }
-        secrets = {"database_password": PASSWORD, "redis_password": REDIS_PASSWORD, "switch_token": TOKEN}
+        secrets = {"database_password": PASSWORD, "redis_password": REDIS_PASSWORD, "switch_token": token}
         (folder / "configuration.json").write_text(json.dumps(configuration))
         (folder / "secrets.json").write_text(json.dumps(secrets))
         self._process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=PATIENCE)
+        tls = ssl.create_default_context(cafile=str(trusted)) if trusted else None
+        base_url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=base_url, timeout=PATIENCE, verify=tls or True)
 
     def start(self) -> Api:
         with self.log.open("ab") as log:

@@ -361,6 +361,7 @@ def test_backups_come_from_the_catalogue(api: Api, redis_pair: list[RedisServer]
             record = {"timestamp": f"2026-11-24T00:00:0{number}Z", "type": "full", "stanza": "pg1", "label": label}
             client.set(f"pgbackrest:backup:pg1:{label}", json.dumps(record))
             client.zadd("pgbackrest:history:pg1", {label: number})
+            client.sadd("pgbackrest:stanzas", "pg1")
     wait_until(lambda: len(api.http.get("/backups").json()["data"]) == 2, what="both servers' backups")
     assert [backup["label"][-2] for backup in api.http.get("/backups").json()["data"]] == ["1", "0"]
     for server in redis_pair:

@@ -32,6 +32,7 @@ def test_the_page_shows_the_nodes_and_follows_what_happens(
                   "status": "<script>alert(1)</script>"}
         client.set("pgbackrest:backup:pg1:F", json.dumps(record))
         client.zadd("pgbackrest:history:pg1", {"F": time.time()})
+        client.sadd("pgbackrest:stanzas", "pg1")
     with Browser(tmp_path / "profile", *size) as browser:
         browser.open(str(api.http.base_url))
         browser.wait_for("document.title === 'pg1 is active'")

@@ -23,7 +23,7 @@ def contents(node: Host, port: int) -> dict[str, t.Any]:
     found: dict[str, t.Any] = {}
     for key in sorted(filter(None, node.redis(port, "KEYS", "*").splitlines())):
         kind = node.redis(port, "TYPE", key).strip()
-        command = ("ZRANGE", key, "0", "-1", "WITHSCORES") if kind == "zset" else ("GET", key)
+        command = {"zset": ("ZRANGE", key, "0", "-1", "WITHSCORES"), "set": ("SMEMBERS", key)}.get(kind, ("GET", key))
         found[key] = node.redis(port, *command).splitlines()
     return found
 
@@ -43,7 +43,8 @@ def test_recorded_on_both_and_read_from_any(backed_up: Host, catalog: Catalog, c
     one, two = (contents(backed_up, port) for port in catalog_servers)
     assert one == two
     label = backup["label"]
-    assert set(one) == {f"pgbackrest:backup:{STANZA}:{label}", f"pgbackrest:latest:{STANZA}:incr", f"pgbackrest:history:{STANZA}"}
+    keys = (f"backup:{STANZA}:{label}", f"latest:{STANZA}:incr", f"history:{STANZA}", "stanzas")
+    assert set(one) == {f"pgbackrest:{key}" for key in keys}
     record = json.loads(one[f"pgbackrest:backup:{STANZA}:{label}"][0])
     assert set(record) == {
         "timestamp",
@@ -83,7 +84,7 @@ def test_rebuilt_after_a_flush_equals_what_was_recorded(backed_up: Host, catalog
     for kind in ("diff", "incr"):
         run(backed_up, catalog, "record", backup=backed_up.backup(kind))
     before = [contents(backed_up, port) for port in catalog_servers]
-    assert len(before[0]) == 3 + 3 + 1
+    assert len(before[0]) == 3 + 3 + 1 + 1
     assert not run(backed_up, catalog, "rebuild", stanza=STANZA)["changed"]
 
     backed_up.redis(catalog_servers[0], "FLUSHALL")
@@ -132,6 +133,7 @@ def test_expired_backups_leave_and_strays_are_removed(backed_up: Host, catalog: 
     backed_up.backup("incr")
     backed_up.module("pgbackrest_expire", {"stanza": STANZA, "retention_incr": 0})
     backed_up.redis(catalog_servers[0], "SET", f"pgbackrest:backup:{STANZA}:stray", "no json")
+    backed_up.redis(catalog_servers[0], "ZADD", f"pgbackrest:history:{STANZA}", "1", "stray")
     backed_up.redis(catalog_servers[0], "SET", f"pgbackrest:latest:{STANZA}:diff", "nobody")
     backed_up.redis(catalog_servers[0], "SET", "pgbackrest:backup:bkx:other", "another stanza's")
     backed_up.redis(catalog_servers[0], "SET", "failover:active", "not ours")

@@ -18,7 +18,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.cat
     RECORD_FIELDS,
     Change,
     Entries,
-    backup_pattern,
     change_between,
     failure_record,
     failures_in,
@@ -66,6 +65,7 @@ def applied(have: Entries, change: Change) -> Entries:
         {part[3]: keys[key] for key, part in parts.items() if part[1] == "backup"},
         {part[3]: keys[key] for key, part in parts.items() if part[1] == "latest"},
         {**history, **change.history_add},
+        have.listed if change.listed is None else change.listed,
     )
 
 
@@ -118,10 +118,6 @@ def test_strange_values_are_replaced() -> None:
     assert have.parsed() == []
     want = rebuilt(records(["full"]), failures_in(have))
     assert applied(have, change_between("bk", have, want)) == want
-
-
-def test_a_pattern_matches_its_stanza_only() -> None:
-    assert backup_pattern("b*[k]?\\") == "pgbackrest:backup:b\\*\\[k\\]\\?\\\\:*"
 
 
 def test_whom_to_believe() -> None:

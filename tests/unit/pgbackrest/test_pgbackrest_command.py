@@ -31,6 +31,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.wal import Archive, Segment
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import restore as _pgbackrest_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.live import live_places
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import Target
 
 SECRET = "s3cret word"
@@ -280,14 +281,19 @@ def test_the_restore_command_tells_the_end_from_a_failure() -> None:
         (0, "", ""), options={"repo1-path": "/with space/it's 100%", "process-max": 3, "repo1-retention-full": 2}
     )
     copy = _pgbackrest_restore.archive_get_command(pgbackrest, "/copy", in_place=False)
-    assert copy.endswith('archive-get %f "%p" || exit $(($? > 1 ? 255 : 1))')
+    assert 'archive-get %f "%p" || exit $(($? > 1 ? 255 : 1)); ' in copy
+    # A copy looks through each segment; a server in its own place has its own tablespaces.
+    assert copy.endswith(' /copy/restored_copy_wal.py %f "%p" || exit 255')
     assert "--no-archive-async" in copy
     assert "process-max" not in copy
     assert "retention" not in copy
     assert "100%%" in copy
     # a value between quotes in postgresql.auto.conf
     assert "'" not in copy.replace("''", "")
-    assert "--no-archive-async" not in _pgbackrest_restore.archive_get_command(pgbackrest, "/copy", in_place=True)
+    in_place = _pgbackrest_restore.archive_get_command(pgbackrest, "/copy", in_place=True)
+    assert "--no-archive-async" not in in_place
+    assert in_place.endswith('archive-get %f "%p" || exit $(($? > 1 ? 255 : 1))')
+    assert _pgbackrest_restore.setting_text("it's a\\b") == "it''s a\\\\b"
 
 
 def test_subscriptions_in_a_manifest() -> None:
@@ -316,7 +322,7 @@ def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
     pgbackrest, _run = command((0, json.dumps(told), ""))
 
     def shared(mapped: dict[str, str], mapped_all: str | None = None) -> bool:
-        live = _pgbackrest_restore.links_of_tablespaces(str(pg))
+        live = live_places([str(pg)], str(tmp_path / "copy"))
         try:
             _pgbackrest_restore.refuse_shared_tablespaces(pgbackrest, backup(), mapped, mapped_all, live)
         except MultimasterError:
@@ -333,7 +339,6 @@ def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
     assert not shared({"old": str(tmp_path / "new")})
     assert not shared({}, str(tmp_path / "copy_tablespaces"))
     assert not shared({"old": str(tmp_path / "new")}, str(tmp_path))
-    assert _pgbackrest_restore.links_of_tablespaces(str(tmp_path / "none")) == []
 
 
 @pytest.mark.parametrize(

@@ -98,16 +98,12 @@ class Catalogue:
 
     async def _read_from(self, server: t.Any) -> list[dict[str, t.Any]]:
         records: list[dict[str, t.Any]] = []
-        for stanza in self._stanzas or await self._stanzas_of(server):
+        for stanza in self._stanzas or sorted(await server.smembers(f"{PREFIX}:stanzas")):
             labels = await server.zrevrange(f"{PREFIX}:history:{stanza}", 0, _PER_STANZA - 1)
             if labels:
                 texts = await server.mget([f"{PREFIX}:backup:{stanza}:{label}" for label in labels])
                 records += [record for record in map(_parsed, texts) if record is not None]
         return records
-
-    async def _stanzas_of(self, server: t.Any) -> list[str]:
-        start = f"{PREFIX}:history:"
-        return [key[len(start):] async for key in server.scan_iter(match=f"{start}*", count=100)]
 
 
 def _parsed(text: str | None) -> dict[str, t.Any] | None:

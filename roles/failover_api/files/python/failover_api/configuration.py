@@ -35,17 +35,24 @@ class Listen:
     port: int
     tls_certificate_file: str
     tls_key_file: str
+    # Whether the administrators' token is taken where it came without TLS
+    plain_token: bool
 
 
 @dataclass(frozen=True)
 class Limits:
     """``requests``: handled at the same time, more are turned away; ``body_bytes``: of one request.
 
-    ``body_seconds``: until a request's body has arrived. ``stop_seconds``: for requests under way, when the service ends.
+    ``connections``: open at the same time, in all and from one address. ``head_seconds``: until a connection has agreed on TLS,
+    and until a request's line and headers have arrived; ``body_seconds``: until its body has. ``stop_seconds``: for requests
+    under way, when the service ends.
     """
 
     requests: int
+    connections: int
+    connections_per_address: int
     body_bytes: int
+    head_seconds: float
     body_seconds: float
     stop_seconds: float
 
@@ -76,21 +83,28 @@ def load(path: str) -> Configuration:
             listen.whole("port", 5000, high=65535),
             listen.text("tls_certificate_file", ""),
             listen.text("tls_key_file", ""),
+            listen.flag("plain_token", False),
         ),
         limits=Limits(
             limits.whole("requests", 1000),
+            limits.whole("connections", 4000),
+            limits.whole("connections_per_address", 1000),
             limits.whole("body_bytes", 16384),
+            limits.seconds("head_seconds", 10.0),
             limits.seconds("body_seconds", 10.0),
             limits.seconds("stop_seconds", 10.0),
         ),
         failover=_failover(root, failover, secrets.text("database_password")),
         redis=_redis(root.section("redis"), secrets.text("redis_password", "")),
         stanzas=_texts(root, "stanzas"),
-        switch_token=secrets.text("switch_token"),
+        # A header cannot begin or end with spaces.
+        switch_token=secrets.text("switch_token").strip(" \t"),
         log_level=root.text("log_level", "info").upper(),
     )
     if len(configuration.switch_token) < 16:
         raise Invalid(f"{secrets_file}.switch_token must have at least 16 characters.")
+    if any(character < " " or character == "\x7f" for character in configuration.switch_token):
+        raise Invalid(f"{secrets_file}.switch_token holds a line break or another control character, which no header can.")
     if configuration.log_level not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
         raise Invalid(f"{path}.log_level must be debug, info, warning or error.")
     for section in (root, listen, limits, secrets):

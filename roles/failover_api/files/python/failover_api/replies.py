@@ -44,14 +44,14 @@ def unavailable(sentence: str, retry_after: float, /, **details: t.Any) -> JSONR
 class Refused(Exception):
     """A request that is answered with this status and sentence."""
 
-    def __init__(self, status: int, sentence: str, **details: t.Any) -> None:
+    def __init__(self, status: int, sentence: str, headers: t.Mapping[str, str] | None = None, /, **details: t.Any) -> None:
         super().__init__(sentence)
-        self.status, self.sentence, self.details = status, sentence, details
+        self.status, self.sentence, self.headers, self.details = status, sentence, headers, details
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, Refused)  # noqa: S101 - registered for it
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else error.headers
     return failure(error.status, error.sentence, headers, **error.details)
 
 

@@ -12,6 +12,7 @@ import psycopg
 from multimaster_failover import FailoverClient, KeyStock, Unavailable
 from multimaster_failover.redis_agreement import RedisAgreement
 
+from .attempts import Attempts
 from .catalogue import Catalogue
 from .configuration import Configuration
 from .generos_sql import SEQUENCE, warm_up
@@ -34,6 +35,7 @@ class Service:
             warm_up=warm_up,
         )
         self.genero_keys = self.client.key_stock(SEQUENCE)
+        self.attempts = Attempts()
         self.idempotency_keys = IdempotencyKeys()
         self.searches = Searches(configuration.failover.pool_max)
         self.catalogue = Catalogue(configuration.redis, configuration.stanzas)
