@@ -101,6 +101,9 @@ options:
     type: float
     default: 30
 notes:
+  - With a superuser as O(login_user), an event trigger keeps the triggers as they have to be when tables are altered, and so
+    through C(ALTER TABLE .. DISABLE TRIGGER ALL) and C(ENABLE TRIGGER ALL), which C(pg_dump --disable-triggers) writes. Without
+    it these leave conflicts of applied changes undecided until this module has run.
   - Run it on all nodes. It can be run while they are written to. From the first node that has the columns to the last one,
     those that do not have them cannot apply that node's changes to these tables. They try again by themselves, and nothing is
     lost, unless a subscription has C(disable_on_error) set.

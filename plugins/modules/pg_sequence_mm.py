@@ -77,7 +77,8 @@ options:
         module is needed between C(CREATE TABLE) and the first C(INSERT). V(false) removes it.
       - Making it takes a superuser; being covered by it does not. It lives in the schema C(multimaster) and does
         not fire in apply workers.
-      - It cannot see C(setval), with which C(pg_dump) restores positions. Run this module after a restore.
+      - It cannot see C(setval), with which C(pg_dump) restores positions. A whole dump alters its tables afterwards, and so is
+        set right; run this module after one of data alone. C(playbooks/status.yml) tells of sequences that are moved.
     type: bool
     default: true
   headroom:

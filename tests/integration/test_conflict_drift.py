@@ -36,10 +36,12 @@ def mesh(pair: Pair, run_module: t.Callable[..., t.Any]) -> Mesh:
     return mesh
 
 
+# What a session does in which event triggers do not fire.
+UNKEPT = "SET session_replication_role = replica; "
 DRIFT = {
-    "trigger disabled": 'ALTER TABLE t DISABLE TRIGGER "00_multimaster_update"',
-    "trigger not for replicas": 'ALTER TABLE t ENABLE ALWAYS TRIGGER "00_multimaster_insert"',
-    "all triggers disabled": "ALTER TABLE t DISABLE TRIGGER ALL",
+    "trigger disabled": UNKEPT + 'ALTER TABLE t DISABLE TRIGGER "00_multimaster_update"',
+    "trigger not for replicas": UNKEPT + 'ALTER TABLE t ENABLE ALWAYS TRIGGER "00_multimaster_insert"',
+    "all triggers disabled": UNKEPT + "ALTER TABLE t DISABLE TRIGGER ALL",
     "trigger dropped": "DROP TRIGGER zz_multimaster_stamp ON t",
     "trigger replaced": 'DROP TRIGGER "00_multimaster_delete" ON t; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS '
     '$$BEGIN RETURN old; END$$; CREATE TRIGGER "00_multimaster_delete" BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()',
@@ -55,8 +57,8 @@ DRIFT = {
     "comment replaced": "COMMENT ON COLUMN t._mm_version IS 'mine'",
     "column not null": "ALTER TABLE t ALTER COLUMN _mm_version SET NOT NULL",
     "history dropped": "DROP TABLE multimaster.conflict CASCADE",
-    "guard disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard",
-    "guard against truncating disabled": "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard_truncate",
+    "guard disabled": UNKEPT + "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard",
+    "guard against truncating disabled": UNKEPT + "ALTER TABLE multimaster.conflict DISABLE TRIGGER multimaster_guard_truncate",
     "view dropped": "DROP VIEW multimaster.conflict_summary",
     "view replaced": "CREATE OR REPLACE VIEW multimaster.conflict_summary AS "
     "SELECT * FROM multimaster.summarize_conflicts() WHERE false",
@@ -65,6 +67,14 @@ DRIFT = {
     "function not executable": "REVOKE EXECUTE ON FUNCTION multimaster.new_version(bigint) FROM PUBLIC",
     "schema not usable": "REVOKE USAGE ON SCHEMA multimaster FROM PUBLIC",
     "schema dropped": "DROP SCHEMA multimaster CASCADE",
+    "event trigger disabled": "ALTER EVENT TRIGGER multimaster_keep_policy DISABLE",
+    "event trigger always": "ALTER EVENT TRIGGER multimaster_keep_policy ENABLE ALWAYS",
+    "event trigger dropped": "DROP EVENT TRIGGER multimaster_keep_policy",
+    "event trigger replaced": "DROP EVENT TRIGGER multimaster_keep_policy; "
+    "CREATE EVENT TRIGGER multimaster_keep_policy ON sql_drop EXECUTE FUNCTION multimaster.keep_policy()",
+    "event trigger's function replaced": "CREATE OR REPLACE FUNCTION multimaster.keep_policy() RETURNS event_trigger "
+    "LANGUAGE plpgsql AS 'BEGIN END'",
+    "event trigger's function given away": "ALTER FUNCTION multimaster.keep_policy() OWNER TO replicator",
     "node of a copy": "CREATE OR REPLACE FUNCTION multimaster.node_id() RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 7'",
 }
 
@@ -73,7 +83,7 @@ def test_drift_is_reported_and_repaired_in_place(mesh: Mesh) -> None:
     mesh.policies()
     mesh.subscribe()
     for what, command in DRIFT.items():
-        mesh.a.query(command, db=mesh.db)
+        mesh.a.query(f"{command}; RESET session_replication_role", db=mesh.db)
         reported = mesh.policy(mesh.a, check=True)
         assert reported["changed"], what
         assert mesh.policy(mesh.a, check=True)["changed"], f"check mode repaired: {what}"
@@ -387,3 +397,61 @@ def test_no_function_is_public_by_default(mesh: Mesh) -> None:
 def _role(node: Server, name: str) -> None:
     if not node.query("SELECT 1 FROM pg_roles WHERE rolname = %s", [name]):
         node.query(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)))
+
+
+def set_off(mesh: Mesh, command: str, role: str = "postgres") -> dict[str, str]:
+    """The triggers of t after a command of that role."""
+    session = mesh.a.session(mesh.db)
+    with session.cursor() as cursor:
+        cursor.execute(f"SET ROLE {role}; SET search_path = public; {command}")
+    session.close()
+    return dict(mesh.rows(mesh.a, "SELECT tgname, tgenabled FROM pg_trigger WHERE tgname LIKE '%multimaster%'"))
+
+
+def test_the_policy_survives_what_dumps_do_with_triggers(mesh: Mesh) -> None:
+    """ALTER TABLE .. DISABLE TRIGGER ALL, and ENABLE, made the triggers fire for local writes alone."""
+    mesh.pair.both(
+        "CREATE TABLE p (id int, part int, PRIMARY KEY (id, part)) PARTITION BY LIST (part); "
+        "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1)"
+    )
+    mesh.policies()
+    mesh.subscribe()
+    mesh.a.query("DO $$ BEGIN IF to_regrole('app') IS NULL THEN CREATE ROLE app; END IF; END $$", db=mesh.db)
+    mesh.pair.both("ALTER TABLE t OWNER TO CURRENT_USER")
+    before = set_off(mesh, "SELECT")
+    assert set(before.values()) == {"R", "O", "A"}
+    for table in ("t", "p", "p1", "multimaster.conflict"):
+        for command in ("DISABLE TRIGGER ALL", "ENABLE TRIGGER ALL", "DISABLE TRIGGER USER", "ENABLE ALWAYS TRIGGER ALL"):
+            if "ALWAYS TRIGGER ALL" in command:
+                command = (
+                    'ENABLE ALWAYS TRIGGER "00_multimaster_insert"' if table != "multimaster.conflict" else "ENABLE TRIGGER USER"
+                )
+            assert set_off(mesh, f"ALTER TABLE {table} {command}") == before, (table, command)
+    # The owner of a table, whose search_path has operators and functions of its own.
+    mesh.a.query(
+        "ALTER TABLE t OWNER TO app; GRANT CREATE, USAGE ON SCHEMA public TO app; "
+        "CREATE FUNCTION public.format(text, name, name, text, name) RETURNS text LANGUAGE plpgsql AS "
+        "$f$BEGIN RAISE EXCEPTION 'called'; END$f$",
+        db=mesh.db,
+    )
+    assert set_off(mesh, "SET search_path = public, pg_catalog; ALTER TABLE t DISABLE TRIGGER USER", "app") == before
+    assert not mesh.policy(mesh.a, check=True)["changed"]
+    # Applied changes are still decided, and other alterations still pass.
+    mesh.pair.both("ALTER TABLE t ADD COLUMN c int")
+    mesh.a.query("INSERT INTO t VALUES (1, 1, 'a')", db=mesh.db)
+    mesh.meet()
+    mesh.b.query("UPDATE t SET b = 'b' WHERE id = 1", db=mesh.db)
+    assert mesh.same("SELECT id, b FROM t") == [(1, "b")]
+    assert mesh.apply_errors() == 0
+
+
+def test_a_function_that_was_there_before_belongs_to_a_superuser(mesh: Mesh) -> None:
+    mesh.a.query(
+        "CREATE SCHEMA multimaster AUTHORIZATION replicator; CREATE FUNCTION multimaster.keep_policy() RETURNS event_trigger "
+        "LANGUAGE plpgsql AS 'BEGIN END'; ALTER FUNCTION multimaster.keep_policy() OWNER TO replicator",
+        db=mesh.db,
+    )
+    mesh.policy(mesh.a)
+    owner = "SELECT rolsuper FROM pg_proc f JOIN pg_roles r ON r.oid = proowner WHERE proname = 'keep_policy'"
+    assert mesh.rows(mesh.a, owner) == [(True,)]
+    assert not mesh.policy(mesh.a)["changed"]

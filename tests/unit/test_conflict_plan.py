@@ -30,6 +30,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
     COLUMN_COMMENTS,
     HISTORY,
     HISTORY_COLUMNS,
+    KEPT,
     VERSION,
     VIEWS,
     Settings,
@@ -315,3 +316,18 @@ def test_key_columns_reach_the_trigger_as_one_array(name: str) -> None:
     assert argument.startswith('{"')
     assert argument.endswith('"}')
     assert re.sub(r"\\(.)", r"\1", argument[2:-2], flags=re.DOTALL) == name
+
+
+def test_the_event_trigger_keeps_every_trigger_as_it_has_to_be() -> None:
+    for table in (plain(), plain(kind="p", columns=("id",))):
+        for trigger in table.shape.triggers:
+            assert KEPT[trigger.name][0] == trigger.enabled
+
+
+def test_only_a_superuser_makes_the_event_trigger() -> None:
+    tables = (governed(plain()),)
+    cases = ((True, "absent", True), (True, "altered", True), (True, "enabled", False), (False, "absent", False))
+    for superuser, keeper, is_made in cases:
+        made = plan(State(tables, replace(shared(*tables), superuser=superuser, keeper=keeper)))
+        assert ("event trigger multimaster_keep_policy" in made.differences.names) == is_made
+        assert any("CREATE EVENT TRIGGER" in command for command in commands(made)) == is_made

@@ -21,6 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
     HISTORY,
     HISTORY_COLUMNS,
     INSERT_TRIGGER,
+    KEEPER,
     RECORDERS,
     SCHEMA,
     TRUNCATE_TRIGGER,
@@ -29,6 +30,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
     Function,
     Settings,
     create_history,
+    create_keeper,
     create_view,
     give_history,
     shared_functions,
@@ -140,6 +142,9 @@ def _shared_statements(settings: Settings, shared: Shared, differences: Differen
     owners = sorted(set(shared.owners)) if are_there else ["absent"]
     if settings.history_owner and differences.add("history_owner", settings.history_owner, ", ".join(owners)):
         commands += give_history(settings.history_owner)
+    # Others can set the policy, too. Their tables are not kept.
+    if shared.superuser and differences.add(f"event trigger {KEEPER}", "enabled", shared.keeper):
+        commands += create_keeper()
     readers = shared.readers
     for name in VIEWS:
         if differences.add(f"view {SCHEMA}.{name}", "present", _view_state(shared, name)):
@@ -177,7 +182,14 @@ def _history_state(shared: Shared) -> str:
 
 
 def _without_history(shared: Shared) -> Shared:
-    return Shared(shared.schema, shared.usable, shared.functions, known_schemas=shared.known_schemas)
+    return Shared(
+        shared.schema,
+        shared.usable,
+        shared.functions,
+        known_schemas=shared.known_schemas,
+        keeper=shared.keeper,
+        superuser=shared.superuser,
+    )
 
 
 def _guard_state(shared: Shared) -> str:
@@ -313,6 +325,8 @@ def _drop_shared(shared: Shared, differences: Differences) -> list[sql.Composabl
     commands: list[sql.Composable] = [
         compose("DROP VIEW {}", (SCHEMA, name)) for name in reversed(list(VIEWS)) if name in shared.relations
     ]
+    if shared.keeper != "absent":
+        commands.append(compose("DROP EVENT TRIGGER {}", KEEPER))
     if HISTORY in shared.relations:
         commands.append(compose("DROP TABLE {}", (SCHEMA, HISTORY)))
     present = [function for function in ours if function.name in shared.functions]

@@ -152,6 +152,12 @@ SELECT n.oid IS NOT NULL AS schema,
              UNION ALL
              SELECT pg_get_userbyid(f.proowner) FROM pg_proc f
              WHERE f.pronamespace = n.oid AND f.proname = ANY (%(recorders)s)) AS owners,
+       (SELECT CASE WHEN e.evtevent <> 'ddl_command_end' OR e.evttags IS DISTINCT FROM '{ALTER TABLE}'
+                      OR f.proname <> 'keep_policy' OR f.pronamespace <> n.oid
+                      OR NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = f.proowner AND r.rolsuper) THEN 'altered'
+                    WHEN e.evtenabled <> 'O' THEN 'not enabled as it should be' ELSE 'enabled' END
+        FROM pg_event_trigger e JOIN pg_proc f ON f.oid = e.evtfoid WHERE e.evtname = 'multimaster_keep_policy') AS keeper,
+       (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser,
        ARRAY(SELECT pg_get_userbyid(a.grantee)::text FROM pg_class c CROSS JOIN aclexplode(c.relacl) a
              WHERE c.relnamespace = n.oid AND c.relname = ANY (%(read)s) AND a.privilege_type = 'SELECT'
              GROUP BY a.grantee HAVING count(DISTINCT c.oid) = cardinality(%(read)s)) AS readers
@@ -278,6 +284,9 @@ class Shared:
     owners: tuple[str, ...] = ()
     # Who may read the history and its views.
     readers: tuple[str, ...] = ()
+    # The event trigger; and whether the role may make one.
+    keeper: str = "absent"
+    superuser: bool = False
 
 
 @dataclass(frozen=True)
@@ -352,4 +361,6 @@ def _shared(row: dict[str, t.Any]) -> Shared:
         frozenset(row["schemas"] or ()),
         tuple(row["owners"]),
         tuple(row["readers"]),
+        row["keeper"] or "absent",
+        bool(row["superuser"]),
     )

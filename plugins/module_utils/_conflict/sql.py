@@ -37,6 +37,7 @@ KEY_TRIGGER = "zz_multimaster_stamp_key"
 TRIGGERS = [INSERT_TRIGGER, UPDATE_TRIGGER, DELETE_TRIGGER, STAMP_TRIGGER, KEY_TRIGGER]
 GUARD_TRIGGER = "multimaster_guard"
 TRUNCATE_TRIGGER = "multimaster_guard_truncate"
+KEEPER, KEEPER_FUNCTION = "multimaster_keep_policy", "keep_policy"
 
 COLUMN_COMMENTS = {
     VERSION: "multimaster.postgresql: version of the row (microseconds * 1024 + node id)",
@@ -228,6 +229,43 @@ BEGIN
 END
 """
 
+# ALTER TABLE .. DISABLE TRIGGER ALL and ENABLE TRIGGER ALL, as pg_dump and pg_restore --disable-triggers write them, would leave
+# the policy's triggers firing for local writes and not for applied ones. So they are set right at once, by whoever altered the
+# table and with that role's rights. As an ordinary event trigger it does not fire in apply workers. No command fails for it.
+_KEEP_POLICY = """
+DECLARE
+    t record;
+BEGIN
+    FOR t IN
+        SELECT DISTINCT n.nspname, c.relname, g.tgname, w.how
+        FROM pg_event_trigger_ddl_commands() d
+        JOIN pg_class c ON c.oid = d.objid
+        JOIN pg_namespace n ON n.oid = c.relnamespace
+        JOIN pg_trigger g ON g.tgrelid = c.oid AND NOT g.tgisinternal
+        JOIN pg_proc f ON f.oid = g.tgfoid
+        JOIN pg_namespace o ON o.oid = f.pronamespace AND o.nspname = 'multimaster'
+        JOIN (VALUES {triggers}) w (name, enabled, how) ON w.name = g.tgname::text
+        WHERE d.classid = 'pg_class'::regclass AND g.tgenabled::text <> w.enabled
+    LOOP
+        BEGIN
+            EXECUTE format('ALTER TABLE %I.%I %s TRIGGER %I', t.nspname, t.relname, t.how, t.tgname);
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING 'the trigger % of %.% is not in force: %', t.tgname, t.nspname, t.relname, sqlerrm
+                USING HINT = 'Until pg_conflict_policy has run, conflicts of this table are not decided.';
+        END;
+    END LOOP;
+END
+"""
+KEPT = {
+    INSERT_TRIGGER: ("R", "ENABLE REPLICA"),
+    UPDATE_TRIGGER: ("R", "ENABLE REPLICA"),
+    DELETE_TRIGGER: ("R", "ENABLE REPLICA"),
+    STAMP_TRIGGER: ("O", "ENABLE"),
+    KEY_TRIGGER: ("O", "ENABLE"),
+    GUARD_TRIGGER: ("R", "ENABLE REPLICA"),
+    TRUNCATE_TRIGGER: ("A", "ENABLE ALWAYS"),
+}
+
 _SUMMARY = """
 SELECT c.table_schema, c.table_name, c.kind, c.winner, pg_catalog.count(*), pg_catalog.max(c.recorded_at)
 FROM multimaster.conflict c
@@ -294,6 +332,8 @@ class Function:
     language: str = "plpgsql"
     volatility: str = "v"
     definer: bool = False
+    # A search_path of its own, as every function has that runs with its owner's rights.
+    own_path: bool = False
     settings: tuple[tuple[str, str], ...] = ()
 
     @cached_property
@@ -303,7 +343,7 @@ class Function:
     @property
     def properties(self) -> tuple[t.Any, ...]:
         """What the catalogue says of it."""
-        path = [("search_path", "pg_catalog, pg_temp")] if self.definer else []
+        path = [("search_path", "pg_catalog, pg_temp")] if self.definer or self.own_path else []
         config = tuple(f"{name}={value}" for name, value in (*path, *self.settings))
         return (self.digest, self.language, self.volatility, self.definer, config)
 
@@ -314,7 +354,7 @@ class Function:
     @property
     def is_called(self) -> bool:
         """By whoever writes to the tables or reads the history. To fire as a trigger needs no right of theirs."""
-        return self.returns != "trigger"
+        return self.returns not in ("trigger", "event_trigger")
 
     @property
     def create(self) -> sql.Composed:
@@ -326,7 +366,10 @@ class Function:
             returns=sql.SQL(self.returns),
             language=sql.SQL(self.language),
             volatility=sql.SQL({"v": "VOLATILE", "s": "STABLE", "i": "IMMUTABLE"}[self.volatility]),
-            definer=sql.SQL(" SECURITY DEFINER SET search_path = pg_catalog, pg_temp" if self.definer else ""),
+            definer=sql.SQL(
+                (" SECURITY DEFINER" if self.definer else "")
+                + (" SET search_path = pg_catalog, pg_temp" if self.definer or self.own_path else "")
+            ),
             settings=sql.SQL("").join(
                 sql.SQL(" SET {} = {}").format(sql.SQL(name), sql.Literal(value)) for name, value in self.settings
             ),
@@ -366,12 +409,30 @@ def shared_functions(settings: Settings) -> list[Function]:
         Function("resolve_delete", _DELETE.format(**values)),
         Function("guard", _GUARD.format(**values)),
         Function(
+            KEEPER_FUNCTION,
+            _KEEP_POLICY.format(triggers=", ".join(f"('{name}', '{how[0]}', '{how[1]}')" for name, how in KEPT.items())),
+            returns="event_trigger",
+            own_path=True,
+        ),
+        Function(
             "summarize_conflicts",
             _SUMMARY.format(**values),
             "",
             "TABLE(table_schema text, table_name text, kind text, winner text, count bigint, last timestamptz)",
             "sql",
             "s",
+        ),
+    ]
+
+
+def create_keeper() -> list[sql.Composed]:
+    """Its function belongs to a superuser: it runs as whoever alters a table, superusers too."""
+    function = (SCHEMA, KEEPER_FUNCTION)
+    return [
+        compose("DROP EVENT TRIGGER IF EXISTS {}", KEEPER),
+        compose("ALTER FUNCTION {}() OWNER TO CURRENT_USER", function),
+        compose(
+            "CREATE EVENT TRIGGER {} ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION {}()", KEEPER, function
         ),
     ]
 

@@ -126,6 +126,7 @@ SELECT n.oid IS NOT NULL AS schema,
        l.lanname AS language,
        e.oid IS NOT NULL AS trigger, e.evtevent AS event, e.evttags AS tags, e.evtenabled AS enabled,
        e.evtfoid = f.oid AS calls_function,
+       EXISTS (SELECT FROM pg_roles r WHERE r.oid = f.proowner AND r.rolsuper) AS of_superuser,
        (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) AS superuser
 FROM (SELECT) one
 LEFT JOIN pg_namespace n ON n.nspname = '{SCHEMA}'
@@ -151,11 +152,13 @@ class Cover:
     tags: list[str] | None = None
     enabled: str | None = None
     calls_function: bool | None = None
+    # The function's owner: it runs as whoever makes a table, superusers too.
+    of_superuser: bool = True
     superuser: bool = True
 
     def function_is(self, source: str) -> bool:
-        wanted = (source, [SEARCH_PATH], False, "plpgsql")
-        return (self.source, self.config, self.definer, self.language) == wanted
+        wanted = (source, [SEARCH_PATH], False, "plpgsql", True)
+        return (self.source, self.config, self.definer, self.language, self.of_superuser) == wanted
 
     @property
     def trigger_is_right(self) -> bool:
@@ -210,6 +213,8 @@ def plan_cover(cover: Cover, source: str | None, differences: Differences) -> li
                 sql.Literal(source),
             )
         )
+        if cover.function and not cover.of_superuser:
+            commands.append(compose("ALTER FUNCTION {}() OWNER TO CURRENT_USER", function))
     if differences.add(f"event trigger {TRIGGER}", "enabled", cover.trigger_state):
         if cover.trigger and cover.trigger_is_right:
             commands.append(compose("ALTER EVENT TRIGGER {} ENABLE", TRIGGER))
