@@ -57,6 +57,12 @@ options:
       - The end of the path of the configuration file that describes the server's settings, such as V(conf.d/multimaster.conf).
       - Settings in it that another file, C(ALTER SYSTEM), a database or a role sets otherwise are a problem.
     type: str
+  orphans:
+    description:
+      - Whether rows are counted that refer to rows which are not there, for each foreign key. PostgreSQL does not check foreign
+        keys where it applies changes. Whole tables are read, and a superuser is needed.
+    type: bool
+    default: false
   patience:
     description:
       - For how many seconds a subscription or a slot in doubt is looked at. Where nothing ever failed, one look is enough, and
@@ -144,6 +150,15 @@ closed_databases:
   type: list
   elements: dict
   sample: [{database: imdb, role: null, why: is read-only}]
+orphans:
+  description:
+    - Of each foreign key how many rows refer to rows that are not there (C(orphans), and null with C(why) where they could not be
+      counted). Empty without O(orphans).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - {database: imdb, schema: public, table: title_generos, constraint: title_fkey, parent: public.titles, orphans: 0, why: null}
 row_security:
   description: Tables whose row security binds the role as which changes of the peers are applied.
   returned: success
@@ -324,6 +339,7 @@ ARGUMENT_SPEC = {
     "min_certificate_days": {"type": "int", "default": 30},
     "certificate_folders": {"type": "list", "elements": "str", "default": []},
     "settings_file": {"type": "str"},
+    "orphans": {"type": "bool", "default": False},
     "patience": {"type": "float", "default": 15.0},
 }
 

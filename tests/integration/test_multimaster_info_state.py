@@ -123,3 +123,16 @@ def test_certificates_in_a_folder(run_module: RunModule, mesh: Mesh) -> None:
     told = problems(run_module, mesh, certificate_folders=[folder], min_certificate_days=days)
     assert any(f"{folder}/replicator.crt" in problem for problem in told)
     assert problems(run_module, mesh, certificate_folders=[folder, "/nowhere"]) == []
+
+
+def test_rows_that_refer_to_none(run_module: RunModule, mesh: Mesh) -> None:
+    """A child is inserted on one node while the other deletes its parent."""
+    mesh.pair.both("CREATE TABLE child (id int PRIMARY KEY, parent int REFERENCES t); ALTER TABLE child OWNER TO app")
+    assert problems(run_module, mesh, orphans=True) == []
+    mesh.insert(mesh.a, 1)
+    mesh.a.query("INSERT INTO child VALUES (1, 1), (2, NULL)", db=mesh.db)
+    mesh.a.query("SET session_replication_role = replica; DELETE FROM t; RESET session_replication_role", db=mesh.db)
+    assert problems(run_module, mesh) == [], "counted on request alone"
+    (problem,) = problems(run_module, mesh, orphans=True)
+    assert f"1 rows of public.child in database {mesh.db} refer to rows of public.t that are not there" in problem
+    assert "(child_parent_fkey)" in problem

@@ -79,6 +79,13 @@ def _of_node(info: dict[str, t.Any]) -> t.Iterator[str]:
         )
     yield from _of_settings(info["settings_elsewhere"])
     yield from _of_closed(info["closed_databases"])
+    for each in info.get("orphans") or []:
+        if each["orphans"]:
+            yield (
+                f"{each['orphans']} rows of {each['schema']}.{each['table']} in database {each['database']} refer to rows of "
+                f"{each['parent']} that are not there ({each['constraint']}). Insert what they refer to on one node, or delete "
+                "them on one."
+            )
     for table in info["row_security"]:
         yield (
             f"The table {table['schema']}.{table['name']} in database {table['database']} has row security that binds "

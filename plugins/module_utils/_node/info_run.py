@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.checks import orphans
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, login_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier
@@ -67,7 +68,15 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         applied_at = last_applied(connection, troubled)
     finally:
         connection.close()
+    lost = _orphans(parameters, databases, module) if params["orphans"] else []
+    missing += [
+        f"What {each['constraint']} of {each['schema']}.{each['table']} in database {each['database']} refers to was not counted:"
+        f" {each['why']}"
+        for each in lost
+        if each["orphans"] is None
+    ]
     info = describe(answers, databases, progress, applied_at, slots)
+    info["orphans"] = lost
     limits = Limits(
         params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"], params["min_certificate_days"]
     )
@@ -90,6 +99,18 @@ def _slots_away(answers: Answers, databases: dict[str, DatabaseAnswers]) -> list
         for each in slots
         if not each["active"] and not each["temporary"] and each["database"] in (None, *databases)
     ]
+
+
+def _orphans(parameters: dict[str, str], databases: t.Iterable[str], module: AnsibleModule) -> list[dict[str, t.Any]]:
+    """Of each foreign key how many rows there are that refer to none. Whole tables are read."""
+    found = []
+    for name in databases:
+        connection = Connection({**parameters, "dbname": name}, module.warn, "compare")
+        try:
+            found += [{"database": name, **each} for each in orphans(connection)]
+        finally:
+            connection.close()
+    return found
 
 
 def _read_other(parameters: dict[str, str], name: str, module: AnsibleModule) -> DatabaseAnswers:
