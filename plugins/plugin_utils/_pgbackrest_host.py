@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import typing as t
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -191,14 +192,22 @@ class _Wanted:
 
     def _unit_files(self) -> t.Iterator[tuple[str, str, dict[str, str]]]:
         """Path, source and what to put for the words between at-signs."""
+        writable = {"writable": self._writable()}
         if self.stanzas:
             for kind in TYPES:
-                yield f"{UNIT_FOLDER}multimaster-backup-{kind}@.service", "backup.service", {"type": kind}
+                yield f"{UNIT_FOLDER}multimaster-backup-{kind}@.service", "backup.service", {"type": kind, **writable}
         for timer in self.timers:
             yield UNIT_FOLDER + timer["unit"], "backup.timer", timer
         if self.has_catalog:
             for name in ("service", "timer"):
-                yield f"{UNIT_FOLDER}multimaster-backup-catalog.{name}", f"catalog.{name}", {}
+                yield f"{UNIT_FOLDER}multimaster-backup-catalog.{name}", f"catalog.{name}", writable
+
+    def _writable(self) -> str:
+        """The folders that pgBackRest writes into, as systemd takes them. One that is not there keeps no unit from starting."""
+        options = self.get("options")
+        usual = {"log-path": "/var/log/pgbackrest", "spool-path": "/var/spool/pgbackrest", "lock-path": "/tmp"}  # noqa: S108 pgBackRest's own
+        folders = dict.fromkeys([*self.local_paths(), *(str(options.get(name, path)) for name, path in usual.items())])
+        return " ".join('"-' + re.sub(r'(["\\\\])', r"\\\1", folder).replace("%", "%%") + '"' for folder in folders)
 
     def configuration(self, host: Values) -> dict[str, t.Any]:
         processors = int(host.get("processors", 1))

@@ -118,6 +118,11 @@ def host_problems(host: Mapping, values: Mapping, packages_missing: t.Sequence[s
         *_port_problems(host, values),
         *_peer_problems(host, values),
         *(
+            f"The host has no address {address}, where PostgreSQL is to listen. Set postgresql_listen_addresses to those it has."
+            for address in values["postgresql_listen_addresses"]
+            if f"elsewhere:{address}" in host
+        ),
+        *(
             f"There is no {file}; the role certificates puts it there, or set postgresql_tls_certificate_file, "
             "postgresql_tls_key_file and postgresql_tls_ca_file."
             for file in files_needed

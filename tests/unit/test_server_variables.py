@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import typing as t
 from pathlib import Path
 
@@ -103,7 +104,7 @@ def test_each_shortcoming_of_a_host_gets_one_sentence(
 def test_an_address_of_a_peer_that_does_not_resolve_is_told_with_the_peer() -> None:
     """As the look at the host finds it, on this host."""
     addresses = ("127.0.0.1", "::1", "localhost", "no-such-node.invalid", "192.0.2.0/24", ".example.org")
-    arguments = ("16", "main", "/no/such/data", "", " ".join(addresses))
+    arguments = ("16", "main", "/no/such/data", "", " ".join(addresses), "")
     script = ["sh", str(ROOT / "roles/postgresql/files/host.sh"), *arguments]
     output = subprocess.run(script, check=True, capture_output=True, text=True).stdout
     found = dict(line.split("\t", 1) for line in output.splitlines())
@@ -112,6 +113,26 @@ def test_an_address_of_a_peer_that_does_not_resolve_is_told_with_the_peer() -> N
         postgresql_replication_peers=[{"name": f"pg{number}", "address": address} for number, address in enumerate(addresses)],
     )
     assert problem.startswith("The address no-such-node.invalid of the peer pg3 does not resolve on this host")
+
+
+def test_an_address_to_listen_on_that_the_host_lacks_is_told() -> None:
+    """As the look at the host finds it, on this host: by address, by name, and of IPv6."""
+    addresses = ("127.0.0.1", "localhost", "192.0.2.77", "no-such-node.invalid", "2001:db8::77")
+    script = ["sh", str(ROOT / "roles/postgresql/files/host.sh"), "16", "main", "/no/such/data", "", "", " ".join(addresses)]
+    output = subprocess.run(script, check=True, capture_output=True, text=True).stdout
+    found = dict(line.split("\t", 1) for line in output.splitlines())
+    problems = host(
+        {name: value for name, value in found.items() if name.startswith("elsewhere:")}, postgresql_listen_addresses=addresses
+    )
+    assert [problem.split(",")[0] for problem in problems] == [f"The host has no address {each}" for each in addresses[2:]]
+
+
+def test_a_server_waits_for_its_addresses_and_then_no_longer() -> None:
+    program = [sys.executable, "-I", str(ROOT / "roles/postgresql/files/wait_for_addresses.py")]
+    done = subprocess.run([*program, "60", "127.0.0.1", "localhost"], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    late = subprocess.run([*program, "0.5", "127.0.0.1", "192.0.2.77"], check=False, capture_output=True, text=True)
+    assert (late.returncode, late.stderr) == (1, "This host has no address 192.0.2.77.\n")
 
 
 def test_a_cluster_that_is_there_keeps_its_port_and_needs_little_room() -> None:

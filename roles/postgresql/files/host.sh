@@ -2,11 +2,11 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# host.sh VERSION CLUSTER DATA_DIRECTORY PACKAGES PEERS FILE... : prints what the role must know of the host, as lines of a name, a
+# host.sh VERSION CLUSTER DATA_DIRECTORY PACKAGES PEERS ADDRESSES FILE... : prints what the role must know of the host, as lines of a name, a
 # tab and a value. Reads only.
 set -eu
-version=$1 cluster=$2 data=$3 packages=$4 peers=$5
-shift 5
+version=$1 cluster=$2 data=$3 packages=$4 peers=$5 addresses=$6
+shift 6
 say() { printf '%s\t%s\n' "$1" "$2"; }
 
 # shellcheck source=/dev/null
@@ -52,6 +52,15 @@ for peer in $peers; do
     */* | .*) ;;
     *) getent ahosts "$peer" >/dev/null || grep -qsF " $peer " "$configuration/pg_hba.conf" || say "unresolved:$peer" name ;;
     esac
+done
+
+# It cannot listen on an address that is elsewhere: it would start without it, and nobody would reach it.
+for address in $addresses; do
+    found=no
+    for known in $(getent ahosts "$address" | cut -d ' ' -f 1 | sort -u); do
+        if [ -n "$(ip -oneline address show to "$known")" ]; then found=yes; fi
+    done
+    [ "$found" = yes ] || say "elsewhere:$address" address
 done
 
 for file; do
