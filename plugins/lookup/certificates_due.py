@@ -13,7 +13,7 @@ description:
   - Reads certificates and keys on the controller, without a task, and says which of them have to be made (again).
   - A certificate is due when it or its key is missing or cannot be read, when the two do not belong together, when it
     was not issued by the authority's certificate as it is now, when it ends within O(renew_before_days), or when its
-    common name or its subjectAltName is not the one wanted.
+    common name or its subjectAltName is not the one wanted, or when it was revoked.
   - Private keys never appear in what it returns.
 requirements:
   - cryptography on the controller, 42 or later (ansible-core brings it)
@@ -22,8 +22,11 @@ options:
     description:
       - The certificates wanted. Each is a dictionary with the keys C(name), C(certificate) and C(key) (paths),
         C(common_name), C(subject_alt_names) (as the filter P(multimaster.postgresql.subject_alt_names#filter) gives
-        them), C(issuer) (path of the authority's certificate; without it the entry is an authority) and
-        C(passphrase) of the key.
+        them), C(issuer) (path of the authority's certificate; without it the entry is an authority), C(passphrase) of the
+        key and C(revocations), the path of the authority's list of revoked certificates.
+      - An entry with C(name), C(issuer), C(revocations) and no C(certificate) is that list itself. It is due when it is not
+        there, was issued by another authority, lacks a certificate of the folder C(revoked) beside it, or ends within
+        O(renew_before_days).
     type: list
     elements: dict
     required: true
@@ -75,6 +78,8 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._certificat
     authority_due,
     certificate_due,
     given_problem,
+    given_revocations_problem,
+    revocations_due,
 )
 
 
@@ -88,23 +93,34 @@ class LookupModule(LookupBase):
         given = self.get_option("given")
         due = []
         for term in terms:
-            wanted = _wanted(term)
             try:
-                if given:
-                    reason = given_problem(wanted, now)
-                elif wanted.issuer is None:
-                    reason = authority_due(wanted, until)
-                else:
-                    reason = certificate_due(wanted, until)
+                reason = _given_problem(term, now) if given else _reason(term, until)
             except MultimasterError as error:
                 raise AnsibleLookupError(str(error)) from None
             if reason:
-                due.append({"name": wanted.name, "reason": reason})
+                due.append({"name": str(term["name"]), "reason": reason})
         return due
 
 
+def _reason(term: dict[str, t.Any], until: datetime.datetime) -> str:
+    if "certificate" not in term:
+        return revocations_due(_path(term["revocations"]), _path(term["issuer"]), until)
+    wanted = _wanted(term)
+    return authority_due(wanted, until) if wanted.issuer is None else certificate_due(wanted, until)
+
+
+def _given_problem(term: dict[str, t.Any], now: datetime.datetime) -> str:
+    if "certificate" not in term:
+        return given_revocations_problem(_path(term["revocations"]), _path(term["issuer"]), now)
+    return given_problem(_wanted(term), now)
+
+
+def _path(value: t.Any) -> Path:
+    return Path(str(value)).expanduser()
+
+
 def _wanted(term: dict[str, t.Any]) -> Wanted:
-    paths = {name: Path(str(term[name])).expanduser() for name in ("certificate", "key", "issuer") if term.get(name)}
+    paths = {name: _path(term[name]) for name in ("certificate", "key", "issuer", "revocations") if term.get(name)}
     return Wanted(
         name=str(term["name"]),
         certificate=paths["certificate"],
@@ -113,4 +129,5 @@ def _wanted(term: dict[str, t.Any]) -> Wanted:
         subject_alt_names=tuple(str(name) for name in term.get("subject_alt_names") or ()),
         issuer=paths.get("issuer"),
         passphrase=str(term.get("passphrase") or ""),
+        revocations=paths.get("revocations"),
     )

@@ -25,6 +25,10 @@ except ImportError:
     HAS_CRYPTOGRAPHY = False
 
 
+# The reason for which a key is made anew, too.
+REVOKED = "was revoked"
+
+
 @dataclasses.dataclass(frozen=True)
 class Wanted:
     """A certificate as it should be. Without an issuer it is a certificate authority's own."""
@@ -36,6 +40,8 @@ class Wanted:
     subject_alt_names: t.Sequence[str] = ()
     issuer: Path | None = None
     passphrase: str = ""
+    # The authority's list of those that count no more. What the folder "revoked" beside it holds is on it, or will be.
+    revocations: Path | None = None
 
 
 def authority_due(wanted: Wanted, until: datetime.datetime) -> str:
@@ -70,7 +76,65 @@ def certificate_due(wanted: Wanted, until: datetime.datetime) -> str:
         return "has another key"
     if not _issued_by(certificate, _certificate(wanted.issuer)):
         return "was issued by another authority"
+    if wanted.revocations and certificate.serial_number in _revoked(wanted.revocations):
+        return REVOKED
     return _expiry(certificate, until) or _subject(certificate, wanted)
+
+
+def revocations_due(revocations: Path, issuer: Path, until: datetime.datetime) -> str:
+    """Why the list of revoked certificates has to be made, or nothing."""
+    if not revocations.exists():
+        return "is not there yet"
+    entries = _list(revocations)
+    if not issuer.exists() or not _listed_by(entries, _certificate(issuer)):
+        return "was issued by another authority"
+    listed = {entry.serial_number for entry in entries}
+    missing = [file.name for file, serial in _to_revoke(revocations) if serial not in listed]
+    return f"lacks {', '.join(missing)}" if missing else _list_expiry(entries, until)
+
+
+def given_revocations_problem(revocations: Path, issuer: Path, now: datetime.datetime) -> str:
+    """What is wrong with a list that the user brings, or nothing."""
+    if not revocations.is_file():
+        return f"{revocations} is not there"
+    try:
+        entries, trusted = _list(revocations), _certificates(issuer)
+    except MultimasterError as error:
+        return str(error).rstrip(".")
+    if not any(_listed_by(entries, each) for each in trusted):
+        return f"{revocations} was not issued by an authority in {issuer}"
+    ended = _list_expiry(entries, now)
+    return f"{revocations} {ended}, after which no connection would be accepted" if ended else ""
+
+
+def _list(file: Path) -> x509.CertificateRevocationList:
+    try:
+        return x509.load_pem_x509_crl(file.read_bytes())
+    except (ValueError, OSError) as error:
+        raise MultimasterError(
+            f"{file} cannot be read as a PEM list of revoked certificates ({type(error).__name__}). Put it back from a copy: "
+            "without it, certificates that it had would count again."
+        ) from None
+
+
+def _listed_by(entries: x509.CertificateRevocationList, issuer: x509.Certificate) -> bool:
+    key: t.Any = issuer.public_key()
+    return entries.issuer == issuer.subject and entries.is_signature_valid(key)
+
+
+def _list_expiry(entries: x509.CertificateRevocationList, until: datetime.datetime) -> str:
+    end = entries.next_update_utc
+    return f"ends on {end:%Y-%m-%d}" if end is not None and end <= until else ""
+
+
+def _revoked(revocations: Path) -> set[int]:
+    listed = {entry.serial_number for entry in _list(revocations)} if revocations.exists() else set[int]()
+    return listed | {serial for _file, serial in _to_revoke(revocations)}
+
+
+def _to_revoke(revocations: Path) -> list[tuple[Path, int]]:
+    """Certificates that somebody put aside to be revoked, and their numbers."""
+    return [(file, _certificate(file).serial_number) for file in sorted((revocations.parent / "revoked").glob("*.crt"))]
 
 
 def given_problem(wanted: Wanted, now: datetime.datetime) -> str:

@@ -150,6 +150,7 @@ def subscriptions(
     tls_directory: str,
     suffixes: t.Mapping[str, str],
     options: Mapping,
+    crl_file: str = "",
 ) -> list[Options]:
     """The options of pg_subscription_mm for each peer and database, without the password.
 
@@ -163,7 +164,7 @@ def subscriptions(
             "slot_name": f"slot_{peer['node_id']}_to_{node_id}{suffixes[database['name']]}",
             "publications": [publication_name(database)],
             "copy_data": peer["name"] == seed,
-            "peer": _peer(peer, user, tls_directory),
+            "peer": _peer(peer, user, tls_directory, crl_file),
             **options,
         }
         for peer in peers
@@ -171,7 +172,7 @@ def subscriptions(
     ]
 
 
-def _peer(peer: Mapping, user: str, tls_directory: str) -> Options:
+def _peer(peer: Mapping, user: str, tls_directory: str, crl_file: str) -> Options:
     return {
         "host": peer["address"],
         "port": peer["port"],
@@ -180,6 +181,7 @@ def _peer(peer: Mapping, user: str, tls_directory: str) -> Options:
         "ca_cert": f"{tls_directory}/ca.crt",
         "ssl_cert": f"{tls_directory}/{user}.crt",
         "ssl_key": f"{tls_directory}/{user}.key",
+        **({"connect_params": {"sslcrl": crl_file}} if crl_file else {}),
     }
 
 
@@ -190,6 +192,7 @@ def node_pairs(
     *,
     user: str,
     tls_directory: str,
+    crl_file: str = "",
     among: t.Collection[str] | None = None,
 ) -> list[Options]:
     """The options of pg_node_equal for the node ``name`` with each of the others and each database, without the password.
@@ -205,7 +208,7 @@ def node_pairs(
             "publications": [publication_name(database)],
             "slot_here": f"slot_{node['node_id']}_to_{peer['node_id']}{suffixes[database['name']]}",
             "slot_there": f"slot_{peer['node_id']}_to_{node['node_id']}{suffixes[database['name']]}",
-            "peer": _peer(peer, user, tls_directory),
+            "peer": _peer(peer, user, tls_directory, crl_file),
         }
         for peer in nodes
         if peer["name"] != name and (among is None or peer["name"] in among)
@@ -227,6 +230,7 @@ def node_descriptions(
     conflict_policy: str,
     conflict_settings: Mapping,
     subscription: Mapping,
+    crl_file: str = "",
 ) -> dict[str, list[Options]]:
     """All of them: publications, conflict policies, sequences and subscriptions."""
     return {
@@ -240,6 +244,7 @@ def node_descriptions(
             seed=seed,
             user=user,
             tls_directory=tls_directory,
+            crl_file=crl_file,
             suffixes=slot_suffixes(databases),
             options=subscription,
         ),

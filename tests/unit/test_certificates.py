@@ -23,6 +23,8 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._certificat
     authority_due,
     certificate_due,
     given_problem,
+    given_revocations_problem,
+    revocations_due,
 )
 
 NOW = datetime.datetime.now(datetime.timezone.utc)
@@ -258,3 +260,72 @@ def test_the_whole_chain_has_to_be_valid(brought: Wanted, root: Key) -> None:
 def test_a_certificate_for_no_host(brought: Wanted, root: Key) -> None:
     write_certificate(brought.certificate, write_key(brought.key), "pg1", ("root", root), names=[])
     assert "it has no subjectAltName" in given_problem(dataclasses.replace(brought, subject_alt_names=("DNS:pg1",)), NOW)
+
+
+def write_list(file: Path, authority: Wanted, *revoked: Path, days: int = 365) -> None:
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(authority.key.read_bytes(), None)
+    assert isinstance(key, Key)
+    builder = (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.load_pem_x509_certificate(authority.certificate.read_bytes()).subject)
+        .last_update(NOW - datetime.timedelta(days=400))
+        .next_update(NOW + datetime.timedelta(days=days))
+    )
+    for each in revoked:
+        serial = x509.load_pem_x509_certificate(each.read_bytes()).serial_number
+        entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(NOW).build()
+        builder = builder.add_revoked_certificate(entry)
+    file.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM))
+
+
+@pytest.fixture
+def revocations(authority: Wanted) -> Path:
+    file = authority.certificate.parent / "ca.crl"
+    write_list(file, authority)
+    (file.parent / "revoked").mkdir()
+    return file
+
+
+def test_a_list_of_revoked_certificates_is_due_when_something_is_wrong_with_it(authority: Wanted, revocations: Path) -> None:
+    assert revocations_due(revocations, authority.certificate, SOON) == ""
+    write_list(revocations, authority, days=29)
+    assert revocations_due(revocations, authority.certificate, SOON).startswith("ends on ")
+    revocations.write_text("x")
+    with pytest.raises(MultimasterError, match="Put it back from a copy"):
+        revocations_due(revocations, authority.certificate, SOON)
+    revocations.unlink()
+    assert revocations_due(revocations, authority.certificate, SOON) == "is not there yet"
+
+
+def test_a_list_of_another_authority(tmp_path: Path, authority: Wanted, revocations: Path) -> None:
+    # Its name is the same.
+    other = dataclasses.replace(authority, certificate=tmp_path / "other.crt", key=tmp_path / "other.key")
+    write_certificate(other.certificate, (key := write_key(other.key)), "authority", ("authority", key))
+    assert revocations_due(revocations, other.certificate, SOON) == "was issued by another authority"
+
+
+def test_what_is_put_aside_is_revoked_and_needs_a_new_key(server: Wanted, authority: Wanted, revocations: Path) -> None:
+    watched = dataclasses.replace(server, revocations=revocations)
+    assert certificate_due(watched, SOON) == ""
+    leaked = revocations.parent / "revoked/pg1.crt"
+    leaked.write_bytes(server.certificate.read_bytes())
+    assert revocations_due(revocations, authority.certificate, SOON) == "lacks pg1.crt"
+    assert certificate_due(watched, SOON) == "was revoked"
+    write_list(revocations, authority, leaked)
+    assert revocations_due(revocations, authority.certificate, SOON) == ""
+    # What is on the list stays revoked, also without its file.
+    leaked.unlink()
+    assert certificate_due(watched, SOON) == "was revoked"
+    issue(server, authority)
+    assert certificate_due(watched, SOON) == ""
+
+
+def test_a_list_that_the_user_brings(tmp_path: Path, authority: Wanted, revocations: Path) -> None:
+    assert given_revocations_problem(revocations, authority.certificate, NOW) == ""
+    write_list(revocations, authority, days=-1)
+    assert "no connection would be accepted" in given_revocations_problem(revocations, authority.certificate, NOW)
+    assert given_revocations_problem(tmp_path / "none", authority.certificate, NOW).endswith("is not there")
+    revocations.write_text("x")
+    assert "cannot be read" in given_revocations_problem(revocations, authority.certificate, NOW)

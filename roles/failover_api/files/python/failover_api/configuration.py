@@ -136,10 +136,10 @@ def _failover(root: Section, failover: Section, password: str) -> Settings:
         "password": password,
         "sslmode": connection.text("sslmode", "verify-full"),
     }
-    ca_file = connection.text("ca_file", "")
+    # Read anew by each new connection.
+    files = {"sslrootcert": connection.text("ca_file", ""), "sslcrl": connection.text("crl_file", "")}
+    shared |= {name: file for name, file in files.items() if file}
     connection.done()
-    if ca_file:
-        shared["sslrootcert"] = ca_file
     nodes: list[NodeSettings] = []
     for index, values in enumerate(root.items("nodes")):
         node = Section(values, f"nodes[{index}]")
