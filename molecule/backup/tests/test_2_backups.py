@@ -31,6 +31,14 @@ def test_timers_are_set_and_nodes_take_turns(nodes: list[BackedUp]) -> None:
     assert times[nodes[1].name] == {"30"}
 
 
+def test_the_units_may_do_what_they_must_and_no_more(nodes: list[BackedUp]) -> None:
+    """That backups succeed under these limits is what all the other tests show: each is taken by its unit."""
+    for each in nodes:
+        units = [*(f"{each.unit(kind)}.service" for kind in ("full", "diff", "incr")), "multimaster-backup-catalog.service"]
+        # In tenths; it ends with 1 above that.
+        each.on_taker(f"systemd-analyze security --no-pager --threshold=30 {' '.join(units)}")
+
+
 # Every backup of both nodes; every other kind of target on one of them.
 BACKUPS = ["full", "diff", "incr"]
 TARGETS = [["time", "xid"], ["lsn", "name", "latest"]]

@@ -1,0 +1,27 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Services listen where the inventory says that a host is reached, and on the host itself."""
+
+from __future__ import annotations
+
+from mesh import Node
+
+PROGRAMS = ("postgres", "redis-server", "python3", "pgbackrest")
+
+
+def test_no_service_listens_on_more_than_the_declared_address(nodes: list[Node]) -> None:
+    for node in nodes:
+        lines = node.host().run("ss -Hltnp").stdout.splitlines()
+        ours = [line.split()[3] for line in lines if any(f'"{program}"' in line for program in PROGRAMS)]
+        addresses = {where.rpartition(":")[0].strip("[]") for where in ours}
+        assert node.address in addresses
+        assert addresses <= {node.address, "127.0.0.1", "::1"}, node.name
+
+
+def test_who_comes_and_goes_is_logged(nodes: list[Node]) -> None:
+    for node in nodes:
+        node.session().close()
+        said = node.host().run("cat /var/log/postgresql/*.log").stdout
+        assert "connection authorized: user=imdb database=imdb SSL enabled" in said
+        assert "disconnection: session time" in said
