@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 import struct
 import subprocess
 import typing as t
@@ -83,7 +84,7 @@ def test_a_new_host_needs_everything() -> None:
     ]
     texts = {file["path"]: file["content"] for file in found["differing"]}
     assert "OnCalendar=Sun *-*-* 01:30:00\n" in texts["/etc/systemd/system/multimaster-backup-full@pg1.timer"]
-    assert [path for path, text in texts.items() if re.search("@(type|stanza|calendar)@", text)] == []
+    assert [path for path, text in texts.items() if re.search("@(type|stanza|calendar|writable)@", text)] == []
     configuration = texts["/etc/pgbackrest/pgbackrest.conf"].splitlines()
     assert "process-max=2" in configuration
     assert configuration[configuration.index("[global:restore]") + 1] == "process-max=4"
@@ -95,6 +96,29 @@ def test_a_new_host_needs_everything() -> None:
         "/etc/pgbackrest/pgbackrest.conf",
         "/etc/multimaster/backup.json",
     }
+
+
+def test_a_unit_may_write_into_the_repositories_and_what_pgbackrest_has_besides() -> None:
+    repositories = [{"type": "posix", "path": '/srv/50% "of" it\\all'}]
+    given = values(pgbackrest_repositories=repositories, pgbackrest_options={"lock-path": "/run/pgbackrest"})
+    texts = {file["path"]: file["content"] for file in state(given, bare_host(given))["differing"]}
+    services = [path for path in texts if path.endswith(".service")]
+    assert len(services) == 4
+    for path in services:
+        (line,) = [line for line in texts[path].splitlines() if line.startswith("ReadWritePaths=")]
+        folders = ['/srv/50%% \\"of\\" it\\\\all', "/var/log/pgbackrest", "/var/spool/pgbackrest", "/run/pgbackrest"]
+        assert line == "ReadWritePaths=" + " ".join(f'"-{folder}"' for folder in folders)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
+@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
+def test_a_unit_is_not_exposed(name: str, tmp_path: Path) -> None:
+    unit = tmp_path / f"multimaster-{name}"
+    unit.write_text(SOURCES[name].replace("@writable@", '"-/tmp"').replace("@type@", "full"))
+    # In tenths; it ends with 1 above that.
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=30", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
 SERVER = {"pgbackrest_server": True, "pgbackrest_server_clients": [{"name": "pg2", "stanzas": ["pg1"]}]}
