@@ -30,7 +30,7 @@ def words_of(name: str, **given: t.Any) -> str:
     ("run", "words"),
     [
         ({"stdout": json.dumps({"errors": ["No room.", "No lock."]}), "stderr": "ERROR: x", "msg": "x"}, "No room. No lock."),
-        ({"msg": "[Errno 2] No such file or directory: b'/usr'", "stdout": "", "stderr": ""}, "no program for backups on repo"),
+        ({"msg": "[Errno 2] No such file: b'/usr'", "rc": 2, "stdout": "", "stderr": ""}, "no program for backups on repo"),
         # ENOENT, as the module command tells it
         ({"msg": "Error executing command.", "rc": 2, "stdout": "", "stderr": ""}, "no program for backups on repo"),
         ({"stdout": "", "rc": 2, "stderr": "multimaster-backup: error: argument command: invalid choice: 'x'"}, "older release"),
