@@ -4,12 +4,12 @@
 -- The rows of insert.sql as update.sql left them.
 
 DELETE FROM public."a ""x""" WHERE "Spalte 'ä' %s {x} {{ y }} $1 \n ; -- =#@/" = 'odd {n}';
-DELETE FROM "Schéma ""1"".x"."Table.with 'all' %s {{ x }} $1\ ;--/*" WHERE "key ""1""" = {n};
+DELETE FROM "Schéma 1"."Table.with 'all' %s {{ x }} $1\ ;--/*" WHERE "key ""1""" = {n};
 DELETE FROM public."line
 break	tab" WHERE id = {n};
 DELETE FROM public."äääääääääääääääääääääääääääääää1" WHERE v = 'changed {n}';
 DELETE FROM public."äääääääääääääääääääääääääääääää2" WHERE v = 'changed {n}';
-DELETE FROM "Schéma ""1"".x"."order" WHERE "user" = {n};
+DELETE FROM "Schéma 1"."order" WHERE "user" = {n};
 DELETE FROM public.types WHERE id = {n};
 DELETE FROM public.citext_key WHERE name = 'straße {n}';
 DELETE FROM public.no_case_key WHERE name = 'straße {n}';

@@ -6,7 +6,7 @@
 -- What belongs to a server, or needs its superuser, is in server.sql; settings of the database are in settings.sql, and
 -- functions that wait for a superuser in traps.sql.
 
-CREATE SCHEMA "Schéma ""1"".x";
+CREATE SCHEMA "Schéma 1";
 
 CREATE TYPE public.mood AS ENUM ('so so', 'it''s "fine"', 'größer');
 CREATE DOMAIN public.percentage AS numeric(5, 2) CHECK (VALUE BETWEEN 0 AND 100);
@@ -20,7 +20,7 @@ CREATE TABLE public."a ""x""" (
     "select" integer DEFAULT 1,
     "UPPER.dotted" text
 );
-CREATE TABLE "Schéma ""1"".x"."Table.with 'all' %s {{ x }} $1\ ;--/*" (
+CREATE TABLE "Schéma 1"."Table.with 'all' %s {{ x }} $1\ ;--/*" (
     "key ""1""" integer,
     "Key 2" text,
     payload jsonb,
@@ -36,7 +36,7 @@ CREATE TABLE public."äääääääääääääääääääääääääääää�
     "ööööööööööööööööööööööööööööööö2" serial PRIMARY KEY,
     v text
 );
-CREATE TABLE "Schéma ""1"".x"."order" ("user" integer PRIMARY KEY, "table" text);
+CREATE TABLE "Schéma 1"."order" ("user" integer PRIMARY KEY, "table" text);
 
 -- Types whose text depends on a session's settings, and those of the user's own.
 CREATE TABLE public.types (
@@ -105,7 +105,7 @@ CREATE TABLE public.numbers (
 );
 CREATE SEQUENCE public."Shared seq" AS bigint START 5;
 CREATE SEQUENCE public.downwards INCREMENT -1 MINVALUE -1000000 MAXVALUE -1 START -1;
-CREATE SEQUENCE "Schéma ""1"".x"."of none" AS integer CYCLE;
+CREATE SEQUENCE "Schéma 1"."of none" AS integer CYCLE;
 CREATE TABLE public.shares_1 (id bigint PRIMARY KEY DEFAULT nextval('public."Shared seq"'), v text);
 CREATE TABLE public.shares_2 (id bigint PRIMARY KEY DEFAULT nextval('public."Shared seq"'), down integer DEFAULT nextval('public.downwards'));
 
@@ -120,12 +120,12 @@ CREATE TABLE public."measured north 2026" PARTITION OF public.measured_north FOR
 CREATE TABLE public."measured north 2026 0" PARTITION OF public."measured north 2026" FOR VALUES WITH (MODULUS 2, REMAINDER 0);
 CREATE TABLE public."measured north 2026 1" PARTITION OF public."measured north 2026" FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE TABLE public.measured_north_other PARTITION OF public.measured_north DEFAULT;
-CREATE TABLE "Schéma ""1"".x".attached (
+CREATE TABLE "Schéma 1".attached (
     gone text, id integer NOT NULL, value numeric, place text NOT NULL, day date NOT NULL,
     twice numeric GENERATED ALWAYS AS (value * 2) STORED
 );
-ALTER TABLE "Schéma ""1"".x".attached DROP COLUMN gone;
-ALTER TABLE public.measured ATTACH PARTITION "Schéma ""1"".x".attached DEFAULT;
+ALTER TABLE "Schéma 1".attached DROP COLUMN gone;
+ALTER TABLE public.measured ATTACH PARTITION "Schéma 1".attached DEFAULT;
 
 -- Children by inheritance, references to itself, ones that cascade and ones that are checked late.
 CREATE TABLE public.parent (id integer PRIMARY KEY, v text);

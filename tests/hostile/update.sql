@@ -4,12 +4,12 @@
 -- Of the rows of insert.sql; their keys stay.
 
 UPDATE public."a ""x""" SET "UPPER.dotted" = 'changed' WHERE "Spalte 'ä' %s {x} {{ y }} $1 \n ; -- =#@/" = 'odd {n}';
-UPDATE "Schéma ""1"".x"."Table.with 'all' %s {{ x }} $1\ ;--/*" SET payload = '[2]' WHERE "key ""1""" = {n};
+UPDATE "Schéma 1"."Table.with 'all' %s {{ x }} $1\ ;--/*" SET payload = '[2]' WHERE "key ""1""" = {n};
 UPDATE public."line
 break	tab" SET v = 'changed {n}' WHERE id = {n};
 UPDATE public."äääääääääääääääääääääääääääääää1" SET v = 'changed {n}' WHERE v = 'long {n}';
 UPDATE public."äääääääääääääääääääääääääääääää2" SET v = 'changed {n}' WHERE v = 'long {n}';
-UPDATE "Schéma ""1"".x"."order" SET "table" = 'u' WHERE "user" = {n};
+UPDATE "Schéma 1"."order" SET "table" = 'u' WHERE "user" = {n};
 UPDATE public.types SET mood = 'größer', share = 0, words = ARRAY['x'] WHERE id = {n};
 UPDATE public.citext_key SET v = 'changed' WHERE name = 'STRASSE {n}' OR name = 'STRAßE {n}';
 UPDATE public.no_case_key SET v = 'changed' WHERE name = 'STRASSE {n}' OR name = 'STRAßE {n}';
