@@ -28,7 +28,8 @@ class ActionModule(ActionBase):
                 "stdin": {"type": "str", "default": ""},
             }
         )
-        command = " ".join(shlex.quote(word) for word in arguments["argv"])
+        # Numbers and words as programs write them everywhere, whatever language the host speaks.
+        command = "LC_ALL=C.UTF-8 " + " ".join(shlex.quote(word) for word in arguments["argv"])
         # Input of at least one line: some connections take none at all for a terminal.
         done = self._low_level_execute_command(command, in_data=(arguments["stdin"] or "\n").encode())
         result.update(

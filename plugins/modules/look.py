@@ -14,6 +14,7 @@ description:
   - Runs a command on the host and returns what it prints, like M(ansible.builtin.command). It needs no Python on the host and
     so answers several times sooner, which counts in roles whose usual run finds nothing to change.
   - It runs in check mode too and never reports a change. The command must only read.
+  - The command's locale is C(C.UTF-8), whatever the host's is.
 options:
   argv:
     description: The command and its arguments. Each is passed as one word, whatever characters it holds.
