@@ -99,6 +99,26 @@ def test_a_mesh_that_is_stuck_both_ways_is_not_once_called_well(run_module: RunM
             assert info["subscriptions"][0]["apply_error_count"] >= 3
 
 
+@pytest.mark.parametrize("streaming", ["on", "parallel"])
+def test_a_large_transaction_that_fails(run_module: RunModule, both: Mesh, streaming: str) -> None:
+    """It is applied while it is sent, by another process where that is parallel, and fails before its end is known."""
+    both.alter(both.a, f"SET (streaming = {streaming})")
+    with setting(both.b, logical_decoding_work_mem="64kB"):
+        both.insert(both.a, 20000)
+        both.wait_for_ids(both.b, [1000, 1001, 20000])
+        get_over_it(both, both.b, 20000)
+        both.b.query("INSERT INTO t SELECT g, repeat('x', 100) FROM generate_series(10000, 29999) g", db=both.db)
+        wait_for_errors(both.a, both.db, 2)
+        for _number in range(10):
+            info = look(run_module, both)
+            assert info["subscriptions"][0]["state"] == "failing"
+            (problem,) = [each for each in info["problems"] if "fails" in each]
+            assert "t_pkey" in problem
+            assert "(id)=(20000)" in problem
+        get_over_it(both, both.a, 20000)
+        wait_until(lambda: state(run_module, both) == ("streaming", 0), 60, "a subscription that got over it")
+
+
 def test_who_may_not_read_the_log_sees_it_too(run_module: RunModule, both: Mesh) -> None:
     both.a.query(
         "DO $$ BEGIN IF to_regrole('watcher') IS NULL THEN CREATE ROLE watcher LOGIN PASSWORD 'x'; END IF; END $$;"

@@ -256,3 +256,42 @@ def test_since_when_it_fails_also_where_the_log_is_long() -> None:
     assert short is not None
     assert (short.times, short.is_whole, short.since.split()[1]) == (2, True, "10:00:01.000")
     assert last_failure(Log(other), 16862) is None
+
+
+STREAMED = """\
+2026-11-29 10:59:27.086 UTC [5] ERROR:  duplicate key value violates unique constraint "t_pkey"
+2026-11-29 10:59:27.086 UTC [5] DETAIL:  Key (id)=(778) already exists.
+2026-11-29 10:59:27.086 UTC [5] CONTEXT:  processing remote data for replication origin "pg_16862" during message type "INSERT" \
+for replication target relation "public.a" in transaction 883
+2026-11-29 10:59:27.087 UTC [4] ERROR:  logical replication parallel apply worker exited due to error
+2026-11-29 10:59:27.087 UTC [4] CONTEXT:  processing remote data for replication origin "pg_16862" during message type "INSERT" \
+for replication target relation "public.a" in transaction 883
+\tlogical replication parallel apply worker
+"""
+
+
+def test_a_transaction_that_is_streamed_to_a_parallel_worker() -> None:
+    found = last_failure(Log(STREAMED * 3), 16862)
+    assert found is not None
+    assert (found.finished_at, found.times, found.table) == (None, 3, "public.a")
+    assert found.error.startswith("duplicate key")
+    # Whether it got in meanwhile, no position tells: it is watched.
+    settled = OLD._replace(errors=3)
+    assert once(settled, found).quickly() is None
+    assert watched(settled, settled._replace(errors=5, pid=8), failure=found)._failing().failure == found
+    only_relayed = last_failure(Log(STREAMED[STREAMED.index("2026-11-29 10:59:27.087") :]), 16862)
+    assert only_relayed is not None
+    assert only_relayed.table == "public.a"
+
+
+def test_an_error_in_a_function() -> None:
+    """Its own context stands before that of the worker."""
+    own = 'CONTEXT:  SQL statement "SELECT "x""\n\tPL/pgSQL function public.f() line 3\n\tprocessing'
+    text = ENGLISH.replace("CONTEXT:  processing", own)
+    (found,) = failures(text, 16862, PREFIX)
+    assert (found.finished_at, found.action, found.table, found.is_relayed) == ("0/5000738", "INSERT", "public.a", False)
+    assert found.error.startswith("duplicate key")
+    lines = text.splitlines()
+    event = {"timestamp": "T", "message": "no", "context": f"{lines[3].partition(':  ')[2]}\n{lines[5].strip()}"}
+    (found,) = failures(json.dumps(event), 16862, None)
+    assert (found.finished_at, found.table) == ("0/5000738", "public.a")

@@ -230,13 +230,17 @@ def _failing(subscription: dict[str, t.Any]) -> str:
         )
     at = " of ".join(filter(None, (failure["action"], failure["table"])))
     error = ". ".join(part.rstrip(".") for part in (failure["error"], failure["detail"]) if part)
-    return (
+    begin = (
         f"fails since {failure['since']} ({errors} errors) and applies nothing more. {f'{at}: ' if at else ''}{error}. Either "
         "take out of the way on this node what the change meets, in a session that is not replicated (README of role multimaster,"
-        " When replication stops); or leave the peer's whole transaction out on this node, in this database: ALTER SUBSCRIPTION "
-        f"{_quoted(subscription['name'])} SKIP (lsn = '{failure['finished_at']}');"
-        " and then compare the nodes."
+        " When replication stops); or leave the peer's whole transaction out on this node"
     )
+    alter = f"ALTER SUBSCRIPTION {_quoted(subscription['name'])}"
+    if failure["finished_at"] is None:
+        # As PostgreSQL's documentation has it: a transaction that is streamed has no end yet.
+        return f"{begin}: after {alter} SET (streaming = on); in this database, status says which one it is."
+    skip = f"{alter} SKIP (lsn = '{failure['finished_at']}');"
+    return f"{begin}, in this database: {skip} and then compare the nodes."
 
 
 def _quoted(name: str) -> str:

@@ -93,6 +93,8 @@ class Watched:
             return self._failing()
         if look.pid is None or look.received is None or (look.copy_errors and self.is_copying):
             return None
+        if look.errors and self.failure and self.failure.finished_at is None:
+            return None
         is_settled = look.age is not None and look.age >= SETTLED_SECONDS
         if look.errors == 0 or (is_settled and self.has_log and not self._is_unresolved()):
             return self._sound()
@@ -140,7 +142,7 @@ class Watched:
     def _failing(self) -> Progress:
         look = self.last
         errors = look.errors + look.copy_errors
-        failure = self.failure if self._is_unresolved() else None
+        failure = self.failure if self._is_unresolved() or (self.failure and self.failure.finished_at is None) else None
         if failure and failure.is_whole and not (self.is_copying and look.copy_errors):
             # The server counts those too that it got over.
             errors = min(errors, max(failure.times, self._failures_seen()))
@@ -177,7 +179,7 @@ class Watched:
 
     def _is_unresolved(self) -> bool:
         """Whether the transaction at which it failed last, by the log, is not applied."""
-        if self.failure is None or (self.last.errors == 0 and self.last.copy_errors == 0):
+        if self.failure is None or self.failure.finished_at is None or (self.last.errors == 0 and self.last.copy_errors == 0):
             return False
         return self.last.applied is None or _at(self.last.applied) <= _at(self.failure.finished_at)
 

@@ -25,8 +25,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 TAIL_BYTES = 1 << 20
 BLOCK_BYTES = 1 << 16
 
-# An apply worker that cannot go on says "... replication origin "pg_16400" ... transaction 742, finished at 0/1A2B3C".
-_FAILED_AT = r"\bpg_{oid}\b.*?(?P<lsn>\b[0-9A-F]{{1,8}}/[0-9A-F]{{1,8}}\b)"
+# An apply worker that cannot go on says "... replication origin "pg_16400" ... transaction 742, finished at 0/1A2B3C", the last
+# only where the end of the transaction is known: not while it is streamed to a parallel worker.
+_FAILED_AT = '["„“«»]\\s?pg_{oid}\\s?["“”«»](?:.*?(?P<lsn>\\b[0-9A-F]{{1,8}}/[0-9A-F]{{1,8}}\\b))?'
 _QUOTED = re.compile('["„“«»]\\s?(?P<text>.+?)\\s?["“”«»]')
 _LABEL = re.compile(r"(?P<label>[^\s:\"]{2,20}) ?: +(?P<text>.*)")
 _OF_AN_EVENT = ("DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION")
@@ -54,7 +55,7 @@ class Failure:
     goes back), ``times`` how often in the part of the log that was looked at, and ``is_whole`` whether that is all.
     """
 
-    finished_at: str
+    finished_at: str | None
     time: str
     since: str
     times: int
@@ -63,6 +64,8 @@ class Failure:
     action: str | None = None
     table: str | None = None
     is_whole: bool = True
+    # Said again by the process that the failed one works for.
+    is_relayed: bool = False
 
 
 class ServerLog(t.NamedTuple):
@@ -101,11 +104,14 @@ def last_failure(log: t.Any, oid: int) -> Failure | None:
     found = failures(log.read(begin, size - begin), oid, log.prefix)
     if not found:
         return None
+    found = [each for each in found if not each.is_relayed] or found
     last = found[-1]
     same = [each for each in found if each.finished_at == last.finished_at]
     is_whole = begin == 0 or len(same) < len(found)
-    since = (None if is_whole else _first(log, oid, last.finished_at, begin)) or same[0].time
-    return replace(last, since=since, times=len(same), is_whole=is_whole)
+    since = (None if is_whole or last.finished_at is None else _first(log, oid, last.finished_at, begin)) or same[0].time
+    # The process that a failed one works for can fail with it, and knows less.
+    told = next((each for each in reversed(same) if each.table), last)
+    return replace(told, time=last.time, since=since, times=len(same), is_whole=is_whole)
 
 
 def _first(log: t.Any, oid: int, finished_at: str, end: int) -> str | None:
@@ -136,9 +142,18 @@ def failures(text: str, oid: int, prefix: str | None) -> list[Failure]:
     found = []
     for number, line in enumerate(lines):
         at = context.search(line)
-        start = begin.match(line) if at else None
-        if at and start:
-            found.append(_of_lines(lines, number, begin, start, at["lsn"]))
+        if at is None:
+            continue
+        # What a function of the database says of itself stands before, in lines of the same part.
+        first = number
+        while first > 0 and lines[first].startswith("\t"):
+            first -= 1
+        start = begin.match(lines[first])
+        if start:
+            text = line.strip() if first < number else start["text"]
+            found.append(_of_lines(lines, first, begin, start, text, at["lsn"]))
+            if number + 1 < len(lines) and lines[number + 1].startswith("\t"):
+                found[-1] = replace(found[-1], is_relayed=True)
     return found
 
 
@@ -158,7 +173,9 @@ def _prefix_pattern(prefix: str) -> str:
     return pattern
 
 
-def _of_lines(lines: list[str], number: int, begin: re.Pattern[str], context: re.Match[str], lsn: str) -> Failure:
+def _of_lines(
+    lines: list[str], number: int, begin: re.Pattern[str], context: re.Match[str], text: str, lsn: str | None
+) -> Failure:
     """An event is the lines of one process and one moment; the first is the error, the others say more of it."""
 
     def key(match: re.Match[str] | None) -> t.Any:
@@ -180,21 +197,24 @@ def _of_lines(lines: list[str], number: int, begin: re.Pattern[str], context: re
     before.reverse()
     time = context.groupdict().get("time") or ""
     error = before[0]["text"] if before else ""
-    return _failure(time, error, before[1]["text"] if len(before) > 1 else None, context["text"], lsn)
+    return _failure(time, error, before[1]["text"] if len(before) > 1 else None, text, lsn)
 
 
 def _of_json(line: str, context: re.Pattern[str]) -> Failure | None:
     try:
         event = json.loads(line)
-        at = context.search(event.get("context", ""))
-    except (ValueError, AttributeError, TypeError):
+        parts = event.get("context", "").split("\n")
+    except (ValueError, AttributeError):
         return None
-    return (
-        _failure(event["timestamp"], event.get("message", ""), event.get("detail"), event["context"], at["lsn"]) if at else None
-    )
+    for number, part in enumerate(parts):
+        at = context.search(part)
+        if at:
+            failure = _failure(event["timestamp"], event.get("message", ""), event.get("detail"), part, at["lsn"])
+            return replace(failure, is_relayed=number + 1 < len(parts))
+    return None
 
 
-def _failure(time: str, error: str, detail: str | None, context: str, lsn: str) -> Failure:
+def _failure(time: str, error: str, detail: str | None, context: str, lsn: str | None) -> Failure:
     # The origin, what was done, and to which table, in this order; not all of them are always there.
     quoted = [match["text"] for match in _QUOTED.finditer(context)][1:]
     action, table = [*quoted, None, None][:2]
