@@ -11,8 +11,12 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
     applied_positions,
     failback_at_work,
+    failback_broken,
+    failback_differences,
     failback_last_good,
+    failback_options_problem,
     failback_problems,
+    failback_sound_pairs,
     failback_unproven,
 )
 
@@ -22,7 +26,11 @@ class FilterModule:
         return {
             "applied_positions": applied_positions,
             "failback_at_work": failback_at_work,
+            "failback_broken": failback_broken,
+            "failback_differences": failback_differences,
             "failback_last_good": failback_last_good,
+            "failback_options_problem": lambda options: failback_options_problem(**options),
             "failback_problems": failback_problems,
+            "failback_sound_pairs": failback_sound_pairs,
             "failback_unproven": failback_unproven,
         }

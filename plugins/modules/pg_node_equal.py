@@ -12,7 +12,10 @@ short_description: Whether a node and a peer have caught up and hold the same ro
 version_added: 0.1.0
 description:
   - Waits until each of two nodes has confirmed what the other had written when the task began, and then compares the rows
-    of every published table, by their number and a hash over all of them. Changes nothing.
+    of every published table, by their number and a hash over all of them. Changes nothing, but for one message in each node's
+    WAL, which leaves no trace in any table.
+  - The rows are read with C(COPY) and hashed on the host that the task runs on. No code of a table's owner runs meanwhile, as a
+    query would make it. Tables of which a publication sends some rows only are not compared.
   - A table that is written to differs for as long as a change is on its way. It is read again, on both nodes at the same
     moment, until it is equal once.
   - Of tables that stay different it tells rows that one node lacks from those that are on their way.
@@ -90,7 +93,7 @@ stalled:
   type: bool
   sample: false
 equal:
-  description: Whether all tables are equal. Null where they were not compared.
+  description: Whether all tables are equal, and all could be read. Null where they were not compared.
   returned: success
   type: bool
   sample: true
@@ -115,6 +118,14 @@ differing:
   type: list
   elements: dict
   sample: [{table: public.titles, rows_here: 100, rows_there: 101, missing_here: 1, missing_there: 0}]
+unread:
+  description:
+    - The tables that one of the two roles may not read as a whole, with the reason. One with row security can be read by a
+      superuser and by a role with BYPASSRLS.
+  returned: success
+  type: list
+  elements: dict
+  sample: []
 """
 
 import contextlib
@@ -134,12 +145,14 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conne
     psycopg2,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.module import Module
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.equal import (
     Direction,
+    Side,
     catch_up,
+    compare,
     count_missing,
-    differing,
     replicated,
 )
 
@@ -157,6 +170,8 @@ ARGUMENT_SPEC: dict[str, dict[str, t.Any]] = {
 }
 # How often the mark is refreshed.
 MARK_SECONDS = 5
+# Thirty days: more is a mistake.
+MAX_SECONDS = 30 * 24 * 3600
 
 
 def main() -> None:
@@ -168,17 +183,24 @@ def main() -> None:
 
 def _work(module: Module) -> dict[str, t.Any]:
     params = module.params
+    _check(params)
     there_parameters = peer_parameters(params)
     here = Connection(login_parameters(params), module.warn, "compare")
     try:
         there = Connection(there_parameters, module.warn, "compare")
         try:
             with _kept_fresh(params["mark_file"], params["mark_text"]):
-                return _compare(params, here, there)
+                return _work_on(params, here, there)
         finally:
             there.close()
     finally:
         here.close()
+
+
+def _check(params: dict[str, t.Any]) -> None:
+    for name in ("catch_up_seconds", "compare_seconds"):
+        if not 0 <= params[name] <= MAX_SECONDS:
+            raise MultimasterError(f"{name} is {params[name]:g}: it must be a number of seconds from 0 to {MAX_SECONDS}.")
 
 
 @contextlib.contextmanager
@@ -207,17 +229,27 @@ def _kept_fresh(path: str | None, text: str) -> t.Iterator[None]:
         thread.join()
 
 
-def _compare(params: dict[str, t.Any], here: Connection, there: Connection) -> dict[str, t.Any]:
+def _work_on(params: dict[str, t.Any], here: Connection, there: Connection) -> dict[str, t.Any]:
     directions = [Direction(here, there, params["slot_here"]), Direction(there, here, params["slot_there"])]
     left, stalled = catch_up(directions, params["catch_up_seconds"])
-    result: dict[str, t.Any] = {"changed": False, "caught_up": not left, "left_bytes": left, "stalled": stalled}
-    tables = replicated(here, params["publications"]) if params["compare"] and not left else []
-    found, rows = differing(here, there, tables, params["compare_seconds"])
-    if found:
-        count_missing(here, there, directions, found, params["catch_up_seconds"])
     compared = params["compare"] and not left
-    listed = [difference.result for difference in found]
-    return {**result, "equal": not found if compared else None, "tables": len(tables), "rows": rows, "differing": listed}
+    tables = replicated(here, params["publications"]) if compared else []
+    sides = Side.of(here, tables), Side.of(there, tables)
+    found = compare(*sides, tables, params["compare_seconds"])
+    if found.differences:
+        count_missing(*sides, directions, found.differences, params["catch_up_seconds"])
+    equal = not found.differences and not found.unread
+    return {
+        "changed": False,
+        "caught_up": not left,
+        "left_bytes": left,
+        "stalled": stalled,
+        "equal": equal if compared else None,
+        "tables": len(found.rows),
+        "rows": sum(found.rows.values()),
+        "differing": [difference.result for difference in found.differences],
+        "unread": [{"table": str(table), "why": why} for table, why in found.unread.items()],
+    }
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ and know to be there.
 from __future__ import annotations
 
 import itertools
+import math
 import typing as t
 
 Info = t.Mapping[str, t.Any]
@@ -22,6 +23,8 @@ Wal = t.Mapping[str, str]
 
 # A page of WAL begins with a header of one of these sizes, and what follows it begins there.
 _PAGE_BYTES, _HEADERS = 8192, (24, 40)
+# Thirty days: more is a mistake.
+_MOST_SECONDS = 30 * 24 * 3600
 _REBUILD = "It must be rebuilt from another node and not taken back."
 
 
@@ -31,7 +34,7 @@ def failback_problems(
     wal: Wal | None = None,
     applied: t.Mapping[str, Wal] | None = None,
     missing: Wal | None = None,
-    sent: t.Mapping[str, Wal] | None = None,
+    unapplied: Wal | None = None,
     ends: Wal | None = None,
 ) -> list[str]:
     """Why ``node`` must not be taken back, one sentence each; nothing when it can be.
@@ -39,8 +42,9 @@ def failback_problems(
     ``infos`` are results of pg_multimaster_info by node, of those that answered. ``wal`` is what
     ``roles/postgresql/files/wal.sh`` says of the node's WAL at the positions that its peers have applied. ``applied`` is what
     ``applied_commits.sh`` says of each peer, ``missing`` what ``missing_commits.sh`` says of the node: positions and times
-    of commits. ``sent`` is what ``own_inserts.sh`` says of each peer. ``ends`` says where the WAL of each peer ended after
-    the node was looked at: a node that replicates may have more than its peers had written when they were looked at.
+    of commits. ``unapplied`` is what ``unapplied_commits.sh`` says of the node, of the inserts that its peers have sent it.
+    ``ends`` says where the WAL of each peer ended after the node was looked at: a node that replicates may have more than its
+    peers had written when they were looked at.
     """
     if node not in infos:
         return [f"{node} does not answer, so nothing is known of it. Start its server first."]
@@ -51,9 +55,10 @@ def failback_problems(
     for peer, info in others.items():
         problems += _identity(node, infos[node], peer, info)
         outgoing = [*_outgoing(node, infos[node], peer, info, wal or {})]
-        problems += outgoing or _lost(node, peer, (applied or {}).get(peer) or {}, missing or {})
+        databases_of = {each["slot_name"]: each["database"] for each in _subscriptions(info, node)}
+        problems += outgoing or _lost(node, peer, (applied or {}).get(peer) or {}, missing or {}, databases_of)
         end = (ends or {}).get(peer) or info["node"]["current_lsn"]
-        problems += _incoming(node, infos[node], peer, info, (sent or {}).get(peer) or {}, end)
+        problems += _incoming(node, infos[node], peer, info, unapplied or {}, end)
     return problems
 
 
@@ -107,13 +112,18 @@ def _older(node: str, here: Info, peer: str, there: Info, end: str | None = None
         applied = subscription["applied_lsn"]
         if applied is not None and lsn(applied) > lsn(end):
             yield (
-                f"{node} has changes of {peer} up to {applied}, but the WAL of {peer} ends at {end}: "
+                f"{node} has changes of {peer} in database {subscription['database']} up to {applied}, "
+                f"but the WAL of {peer} ends at {end}: "
                 f"{peer} is an older copy of itself, and {node} is the one that has everything."
             )
 
 
-def failback_unproven(node: str, infos: t.Mapping[str, Info], sent: t.Mapping[str, Wal] | None = None) -> list[str]:
+def failback_unproven(
+    node: str, infos: t.Mapping[str, Info], sent: t.Mapping[str, Wal] | None = None
+) -> list[dict[str, str]]:
     """What the WAL of the peers does not tell: whether ``node`` has what they sent to it at a time of which they keep no WAL.
+
+    Each with ``peer``, ``database`` and ``why``, a sentence.
 
     No reason to refuse it: a peer that rarely inserts anything has no WAL of the last time when it did.
     """
@@ -123,16 +133,61 @@ def failback_unproven(node: str, infos: t.Mapping[str, Info], sent: t.Mapping[st
             continue
         confirmed = {slot["slot_name"]: slot.get("confirmed_flush_lsn") for slot in info["slots"]}
         for subscription in _subscriptions(infos[node], peer):
-            database, got, end = subscription["database"], _got(subscription), confirmed.get(subscription["slot_name"])
-            begin = ((sent or {}).get(peer) or {}).get(f"from:{database}")
+            database, slot, got = subscription["database"], subscription["slot_name"], _got(subscription)
+            end, begin = confirmed.get(slot), ((sent or {}).get(peer) or {}).get(f"from:{slot}")
             if end is None or (got is not None and lsn(end) <= got):
                 continue
-            if got is None or begin is None or lsn(begin) > got:
-                unproven.append(
+            sends = any(entry.startswith(f"{slot}\t") for entry in ((sent or {}).get(peer) or {}).values())
+            if begin is None or (sends if got is None else lsn(begin) > got):
+                why = (
                     f"Whether {node} has all that {peer} sent to it of database {database} up to {end} cannot be told: "
                     f"{'nothing of it has arrived so far' if got is None else 'the WAL of that time is gone'}."
                 )
+                unproven.append({"peer": peer, "database": database, "why": why})
     return unproven
+
+
+def failback_options_problem(**options: t.Any) -> str:
+    """What is wrong with the options of the playbook that are numbers of seconds; empty where nothing is."""
+    for name, value in options.items():
+        try:
+            seconds = float(value)
+        except (TypeError, ValueError):
+            seconds = math.nan
+        if isinstance(value, bool) or not 0 <= seconds <= _MOST_SECONDS:
+            return f"-e {name}={value} is no number of seconds from 0 to {_MOST_SECONDS}."
+    return ""
+
+
+def failback_differences(
+    node: str, results: t.Sequence[Info], names: t.Mapping[str, str], unproven: t.Sequence[Info] = ()
+) -> dict[str, list[str]]:
+    """What the comparison of rows has found, one sentence for each table, by what it means for the node:
+
+    ``doubtful``: rows of the peer are missing on it, in a database of which the WAL does not tell that it had them.
+    ``old``: rows differ, and that it is no copy is proven. ``moving``: the table was not equal while it was compared, and no row
+    is known to be missing. ``unread``: it could not be read.
+
+    ``results`` are those of pg_node_equal with each peer and database, in a loop; ``names`` says which node is at HOST:PORT.
+    ``unproven`` is what failback_unproven says.
+    """
+    found: dict[str, list[str]] = {"doubtful": [], "old": [], "moving": [], "unread": []}
+    in_doubt = {(each["peer"], each["database"]) for each in unproven}
+    for result in results:
+        database, peer_login = result["item"]["login_db"], result["item"]["peer"]
+        address = f"{peer_login['host']}:{peer_login['port']}"
+        peer = names.get(address, address)
+        for each in result["differing"]:
+            where = f"database {database}, table {each['table']}, with {peer}"
+            here, there = each["missing_here"], each["missing_there"]
+            if not here and not there:
+                found["moving"].append(f"{where}: {each['rows_here']} rows on {node}, {each['rows_there']} on {peer}.")
+                continue
+            kind = "doubtful" if here and (peer, database) in in_doubt else "old"
+            found[kind].append(f"{where}: {here} rows of {peer} are missing on {node}, and {there} the other way round.")
+        for each in result.get("unread", []):
+            found["unread"].append(f"database {database}, table {each['table']}, with {peer}: {each['why']}")
+    return found
 
 
 def _identity(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
@@ -154,7 +209,7 @@ def _identity(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:
         )
 
 
-def _lost(node: str, peer: str, applied: Wal, missing: Wal) -> t.Iterator[str]:
+def _lost(node: str, peer: str, applied: Wal, missing: Wal, databases_of: Wal) -> t.Iterator[str]:
     """Transactions that the peer has from the node, and that the node never made.
 
     Sure where both still have the WAL of that time. What came before the first commit in the node's WAL says nothing.
@@ -163,10 +218,12 @@ def _lost(node: str, peer: str, applied: Wal, missing: Wal) -> t.Iterator[str]:
     lost = [position for position in applied if first and position in missing and lsn(position) > lsn(first)]
     if lost:
         last = max(lost, key=lsn)
+        time = applied[last].partition("\t")[0]
+        databases = sorted({databases_of.get(applied[each].partition("\t")[2], "?") for each in lost})
         yield (
-            f"{node} is an older copy of itself that has been written to since: {peer} has {len(lost)} transactions of it that "
-            f"its WAL does not have, the last one of {applied[last]} UTC, up to {last}. What it wrote since that copy is gone "
-            f"from it, and it may lack what {peer} wrote. {_REBUILD}"
+            f"{node} is an older copy of itself that has been written to since: {peer} has {len(lost)} transactions of it "
+            f"(database {', '.join(databases)}) that its WAL does not have, the last one of {time} UTC, up to "
+            f"{last}. What it wrote since that copy is gone from it, and it may lack what {peer} wrote. {_REBUILD}"
         )
 
 
@@ -208,8 +265,36 @@ def _outgoing(node: str, here: Info, peer: str, there: Info, wal: Wal) -> t.Iter
                 f"{node} has no slot {name}, which {peer} reads database {database} from. A node that was restored from a backup "
                 f"has lost its slots, and with them changes that {peer} never gets. {_REBUILD}"
             )
-        elif slots[name]["wal_status"] == "lost":
-            yield f"The slot {name} of {node} has lost WAL that {peer} needs of database {database}. {_REBUILD}"
+
+
+def failback_broken(node: str, infos: t.Mapping[str, Info]) -> list[dict[str, str]]:
+    """Databases in which one of two nodes cannot get what it missed, though the other is the node that it was.
+
+    No copy from the past does that: a slot that held too much, or was dropped. The other databases go on. Each with ``peer``,
+    ``database`` and ``why``, a sentence.
+    """
+    broken = []
+    for peer in infos:
+        if peer == node or node not in infos:
+            continue
+        for subscriber, publisher in ((node, peer), (peer, node)):
+            slots = {slot["slot_name"]: slot for slot in infos[publisher]["slots"]}
+            for subscription in _subscriptions(infos[subscriber], publisher):
+                name, database = subscription["slot_name"], subscription["database"]
+                if name in slots and slots[name]["wal_status"] != "lost":
+                    continue
+                what = "has lost WAL" if name in slots else "is gone, and with it what it held"
+                why = f"Database {database}: the slot {name} of {publisher} {what} that {subscriber} needs."
+                broken.append({"peer": peer, "database": database, "why": why})
+    return broken
+
+
+def failback_sound_pairs(
+    pairs: t.Sequence[Info], broken: t.Sequence[Info], names: t.Mapping[str, str]
+) -> list[Info]:
+    """The pairs (see node_pairs) of which failback_broken says nothing; ``names`` says which node is at HOST:PORT."""
+    lost = {(each["peer"], each["database"]) for each in broken}
+    return [each for each in pairs if (names.get(f"{each['peer']['host']}:{each['peer']['port']}"), each["login_db"]) not in lost]
 
 
 def _subscriptions(here: Info, peer: str) -> list[t.Mapping[str, t.Any]]:
@@ -222,12 +307,12 @@ def _got(subscription: t.Mapping[str, t.Any]) -> int | None:
     return max(known, default=None)
 
 
-def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal, end: str) -> t.Iterator[str]:
+def _incoming(node: str, here: Info, peer: str, there: Info, unapplied: Wal, end: str) -> t.Iterator[str]:
     """What the node has of the peer: all that the peer knows to be there, and the peer must have kept everything since.
 
-    A slot is confirmed beyond what was applied where there was nothing to send. So what counts is what there was.
+    A slot is confirmed beyond what was applied where there was nothing to send. So what counts is what there was. And a copy that
+    has run before it was looked at has got what came after; what it was sent before is not among what it has applied.
     """
-    slots = {slot["slot_name"]: slot for slot in there["slots"]}
     subscriptions = _subscriptions(here, peer)
     if not subscriptions:
         yield f"{node} does not subscribe to {peer}. Run site.yml to join {node} to the mesh."
@@ -236,17 +321,18 @@ def _incoming(node: str, here: Info, peer: str, there: Info, sent: Wal, end: str
     for subscription in subscriptions:
         name, database = subscription["slot_name"], subscription["database"]
         got = _got(subscription)
-        commits = {at: entry.partition("\t") for at, entry in sent.items() if not at.startswith("from:")}
-        lacking = [at for at, entry in commits.items() if entry[0] == database and got is not None and lsn(at) >= got]
-        if name not in slots:
-            yield f"{peer} has no slot {name} any more, so {node} cannot get what it missed of database {database}. {_REBUILD}"
-        elif slots[name]["wal_status"] == "lost":
-            yield f"The slot {name} of {peer} has lost WAL that {node} needs of database {database}. {_REBUILD}"
-        elif lacking and not older:
+        commits = {at: entry.split("\t") for at, entry in unapplied.items() if not at.startswith("first:")}
+        first = unapplied.get(f"first:{name}")
+        lacking = [
+            at
+            for at, entry in commits.items()
+            if entry[0] == name and got is not None and (lsn(at) >= got or (first is not None and lsn(at) >= lsn(first)))
+        ]
+        if lacking and not older:
             last = max(lacking, key=lsn)
             yield (
                 f"{node} is an older copy of itself: {peer} has sent it {len(lacking)} transactions with rows of database "
-                f"{database} that it had confirmed and does not have, the last one of {commits[last][2]} UTC, at {last}. They "
+                f"{database} that it had confirmed and does not have, the last one of {commits[last][1]} UTC, at {last}. They "
                 f"do not come again. {_REBUILD}"
             )
 

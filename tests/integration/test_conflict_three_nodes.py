@@ -50,7 +50,7 @@ class ThreeNodes:
     def meet(self) -> None:
         confirmed = "SELECT confirmed_flush_lsn >= %s::pg_lsn FROM pg_replication_slots WHERE slot_name = %s"
         for publisher, subscriber in self.directions:
-            lsn = publisher.value("SELECT pg_current_wal_insert_lsn()::text")
+            lsn = publisher.value("SELECT pg_logical_emit_message(true, 'test', '')::text")
             slot = self.name(publisher, subscriber)
             wait_until(lambda p=publisher, at=lsn, s=slot: p.value(confirmed, [at, s]), what=f"all of {slot}")
 

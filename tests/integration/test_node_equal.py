@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import typing as t
@@ -15,6 +16,14 @@ import pytest
 from servers import REPLICATOR_PASSWORD, Server, wait_until
 from subscriptions import NAME, Mesh, open_transaction
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
+    CONNECTION_SPEC,
+    Connection,
+    login_parameters,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._node.equal import Direction
+
+SPEC = {name: option.get("default") for name, option in CONNECTION_SPEC.items()}
 RunModule = t.Callable[..., t.Any]
 NO_WORKER = """
 SELECT NOT EXISTS (SELECT FROM pg_stat_subscription w JOIN pg_subscription s ON s.oid = w.subid
@@ -47,17 +56,13 @@ def compare(run_module: RunModule, mesh: Mesh, **options: t.Any) -> t.Any:
     return result
 
 
-def without_replicating(mesh: Mesh, command: str) -> None:
+def unsent(server: Server, db: str, command: str) -> None:
     """As a change whose way to the other node was lost: one of another origin, which the subscription does not ask for."""
-    mesh.alter(mesh.b, "DISABLE")
-    mesh.a.query(
-        "SELECT pg_replication_origin_create('lost') WHERE NOT EXISTS (SELECT FROM pg_replication_origin WHERE roname = 'lost');"
-        "SELECT pg_replication_origin_session_setup('lost')",
-        db=mesh.db,
-    )
-    mesh.a.query(command, db=mesh.db)
-    mesh.a.query("SELECT pg_replication_origin_session_reset(); SELECT pg_replication_origin_drop('lost')", db=mesh.db)
-    mesh.alter(mesh.b, "ENABLE")
+    with contextlib.closing(server.session(db)) as session, session.cursor() as cursor:
+        cursor.execute("SELECT pg_replication_origin_create('lost')")
+        cursor.execute("SELECT pg_replication_origin_session_setup('lost')")
+        cursor.execute(command)
+        cursor.execute("RESET ROLE; SELECT pg_replication_origin_session_reset(); SELECT pg_replication_origin_drop('lost')")
 
 
 def test_equal_nodes(run_module: RunModule, both: Mesh) -> None:
@@ -77,7 +82,7 @@ def test_equal_nodes(run_module: RunModule, both: Mesh) -> None:
 def test_one_row_that_differs_is_found(
     run_module: RunModule, both: Mesh, change: str, rows_here: int, missing_here: int, missing_there: int
 ) -> None:
-    without_replicating(both, change)
+    unsent(both.a, both.db, change)
     result = compare(run_module, both, compare_seconds=0.5)
     assert result["caught_up"]
     assert result["equal"] is False
@@ -255,3 +260,92 @@ def test_a_slot_that_is_not_there_is_named(run_module: RunModule, both: Mesh) ->
     }
     assert "no slot no_such_slot" in run_module("pg_node_equal", arguments, fails=True)["msg"]
     assert both.subscription(both.a)["subname"] == NAME
+
+
+def test_an_idle_node_has_caught_up_after_every_end_of_its_wal(run_module: RunModule, both: Mesh) -> None:
+    """Behind a switch the next record's place is a page's header further than anything that can be confirmed, and what nobody has
+    committed need never be flushed."""
+    flushed = "SELECT pg_current_wal_flush_lsn() >= %s::pg_lsn"
+    with contextlib.closing(both.a.session(both.db)) as session, session.cursor() as cursor:
+        for command in ("SELECT pg_switch_wal()", "BEGIN; INSERT INTO t VALUES (77, 'open')"):
+            cursor.execute(command)
+            here, there = (Connection(login_parameters({**SPEC, **both.pair.login(server)})) for server in (both.a, both.b))
+            direction = Direction(here, there, both.slot(both.b))
+            direction.begin()
+            assert both.a.value(flushed, [direction.position])
+            wait_until(lambda d=direction: d.look().left == 0, 60, "confirmation")
+            assert compare(run_module, both, catch_up_seconds=60)["caught_up"]
+            here.close()
+            there.close()
+        cursor.execute("ROLLBACK")
+
+
+def test_settings_of_a_database_do_not_keep_it_from_telling(run_module: RunModule, both: Mesh) -> None:
+    for node in (both.a, both.b):
+        node.query(f"ALTER DATABASE {both.db} SET default_transaction_read_only = on")
+    assert compare(run_module, both)["equal"]
+
+
+# Functions of the table's owner that would tell as whom they run, if they did: all that a query of the table would call.
+OWNERS_CODE = """
+GRANT CREATE ON SCHEMA public TO app;
+SET ROLE app;
+CREATE FUNCTION tell(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> 'app' THEN RAISE EXCEPTION 'run by %', current_user; END IF;
+    RETURN $1;
+END $$;
+CREATE TABLE guarded (id int PRIMARY KEY, v text CHECK (tell('c') = 'c'), g text GENERATED ALWAYS AS (tell('g')) STORED);
+CREATE POLICY mine ON guarded USING (tell('p') = 'p' AND current_user = 'app');
+ALTER TABLE guarded ENABLE ROW LEVEL SECURITY;
+INSERT INTO guarded VALUES (1, 'seen by its owner alone');
+CREATE INDEX ON guarded ((tell('i')), id) WHERE tell('w') = 'w';
+CREATE STATISTICS guarded_statistics ON (tell('s')), id FROM guarded;
+GRANT SELECT ON guarded TO PUBLIC
+"""
+
+
+@pytest.mark.parametrize("change", ["ENABLE", "FORCE"])
+def test_no_code_of_a_tables_owner_runs(run_module: RunModule, both: Mesh, change: str) -> None:
+    for node in (both.a, both.b):
+        unsent(node, both.db, OWNERS_CODE)
+        node.query(f"ALTER TABLE guarded {change} ROW LEVEL SECURITY", db=both.db)
+    try:
+        for node in (both.a, both.b):
+            node.query("ALTER ROLE replicator BYPASSRLS")
+        result = compare(run_module, both)
+        assert (result["equal"], result["tables"], result["rows"], result["unread"]) == (True, 3, 3, [])
+    finally:
+        for node in (both.a, both.b):
+            node.query("ALTER ROLE replicator NOBYPASSRLS")
+    # Whoever sees no rows does not say that they are missing.
+    result = compare(run_module, both, compare_seconds=0)
+    assert (result["equal"], result["tables"], result["differing"]) == (False, 2, [])
+    (unread,) = result["unread"]
+    assert unread["table"] == "public.guarded"
+    assert "row-level security" in unread["why"]
+
+
+def test_a_partitioned_table_is_compared_by_its_rows(run_module: RunModule, both: Mesh) -> None:
+    """However they are distributed."""
+    both.pair.both('CREATE TABLE "p %s" ("a ""x" int PRIMARY KEY, v text) PARTITION BY RANGE ("a ""x"); CREATE TABLE nothing ()')
+    for node, ranges in ((both.a, [(0, 10)]), (both.b, [(0, 5), (5, 10)])):
+        for low, high in ranges:
+            node.query(f'CREATE TABLE p{low} PARTITION OF "p %s" FOR VALUES FROM ({low}) TO ({high})', db=both.db)
+        unsent(node, both.db, """INSERT INTO "p %s" SELECT g, 'x' FROM generate_series(0, 9) g""")
+    one = {"publications": ["rooted"], "compare_seconds": 0}
+    both.pair.both('CREATE PUBLICATION rooted FOR TABLE "p %s", nothing WITH (publish_via_partition_root = true)')
+    result = compare(run_module, both, **one)
+    assert (result["equal"], result["tables"], result["rows"]) == (True, 2, 10)
+    unsent(both.b, both.db, 'DELETE FROM p5 WHERE "a ""x" = 7')
+    (found,) = compare(run_module, both, **one)["differing"]
+    assert (found["table"], found["rows_here"], found["rows_there"], found["missing_there"]) == ("public.p %s", 10, 9, 1)
+
+
+@pytest.mark.parametrize("value", ["-1", "nan", "inf", "1e30"])
+def test_seconds_are_a_number_of_seconds(run_module: RunModule, both: Mesh, value: str) -> None:
+    for name in ("catch_up_seconds", "compare_seconds"):
+        arguments = {**both.pair.login(both.a), "peer": both.b.as_peer(both.a), "publications": ["pub"], "slot_here": "s"}
+        failed = run_module("pg_node_equal", {**arguments, "slot_there": "s", name: value}, fails=True)
+        assert failed["msg"].startswith(f"{name} is ")
+        assert "from 0 to 2592000" in failed["msg"]

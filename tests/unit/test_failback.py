@@ -12,8 +12,12 @@ import pytest
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._failback import (
     applied_positions,
     failback_at_work,
+    failback_broken,
+    failback_differences,
     failback_last_good,
+    failback_options_problem,
     failback_problems,
+    failback_sound_pairs,
     failback_unproven,
     lsn,
 )
@@ -41,9 +45,6 @@ def test_a_node_that_only_was_away_is_taken_back() -> None:
         ({"end": "1/3FF"}, {}, "a is an older copy of itself: b has its changes of database imdb up to 1/400"),
         ({"end": "0/FFFFFFFF"}, {}, "a is an older copy of itself"),
         ({"slots": []}, {}, "a has no slot slot_a_to_b"),
-        ({"slots": [{"slot_name": "slot_a_to_b", "wal_status": "lost"}]}, {}, "has lost WAL that b needs"),
-        ({}, {"slots": []}, "b has no slot slot_b_to_a any more"),
-        ({}, {"slots": [{"slot_name": "slot_b_to_a", "wal_status": "lost"}]}, "has lost WAL that a needs"),
         ({}, {"end": "1/3FF"}, "b is an older copy of itself, and a is the one that has everything"),
         ({"subscriptions": []}, {}, "a does not subscribe to b"),
         ({}, {"subscriptions": []}, "b does not subscribe to a"),
@@ -52,6 +53,29 @@ def test_a_node_that_only_was_away_is_taken_back() -> None:
 def test_what_is_refused(a: dict[str, t.Any], b: dict[str, t.Any], expected: str) -> None:
     (problem,) = failback_problems("a", {"a": info("a", "b", **a), "b": info("b", "a", **b)})
     assert expected in problem
+
+
+LOST = [{"slot_name": "slot_a_to_b", "wal_status": "lost"}]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        ({}, {}, None),
+        ({"slots": LOST}, {}, "Database imdb: the slot slot_a_to_b of a has lost WAL that b needs."),
+        ({}, {"slots": []}, "Database imdb: the slot slot_b_to_a of b is gone, and with it what it held that a needs."),
+        ({}, {"slots": [{**LOST[0], "slot_name": "slot_b_to_a"}]}, "the slot slot_b_to_a of b has lost WAL that a needs."),
+    ],
+)
+def test_one_database_that_cannot_get_on_holds_no_other(a: dict[str, t.Any], b: dict[str, t.Any], expected: str | None) -> None:
+    infos = {"a": info("a", "b", **a), "b": info("b", "a", **b)}
+    assert failback_problems("a", infos) == []
+    broken = failback_broken("a", infos)
+    assert [each["database"] for each in broken] == (["imdb"] if expected else [])
+    assert expected is None or expected in broken[0]["why"]
+    pairs = [{"login_db": name, "peer": {"host": "192.0.2.2", "port": 5432}} for name in ("imdb", "shop")]
+    sound = failback_sound_pairs(pairs, broken, {"192.0.2.2:5432": "b"})
+    assert [pair["login_db"] for pair in sound] == (["shop"] if expected else ["imdb", "shop"])
 
 
 def known(name: str, peer: str, system: str, timeline: int) -> dict[str, t.Any]:
@@ -86,10 +110,12 @@ def test_it_is_the_server_that_its_peers_have_noted(system: str, timeline: int, 
 )
 def test_transactions_that_only_a_peer_has_are_proof_of_a_copy(missing: dict[str, str], refused: bool) -> None:
     infos = {"a": info("a", "b"), "b": info("b", "a")}
-    problems = failback_problems("a", infos, applied={"b": {"1/200": "10:00", "1/300": "11:00"}}, missing=missing)
+    applied = {"1/200": "10:00\tslot_a_to_b", "1/300": "11:00\tslot_a_to_b"}
+    problems = failback_problems("a", infos, applied={"b": applied}, missing=missing)
     assert bool(problems) is refused
     if refused:
-        assert "b has 1 transactions of it that its WAL does not have, the last one of 10:00 UTC, up to 1/200" in problems[0]
+        assert "b has 1 transactions of it (database imdb) that its WAL does not have" in problems[0]
+        assert "the last one of 10:00 UTC, up to 1/200" in problems[0]
 
 
 def passive(applied: str | None, synced: str | None = None, confirmed: str = "1/450") -> dict[str, dict[str, t.Any]]:
@@ -100,7 +126,14 @@ def passive(applied: str | None, synced: str | None = None, confirmed: str = "1/
     return infos
 
 
-SENT = {"from:imdb": "1/0", "1/430": "imdb\t11:00", "1/410": "imdb\t10:00", "1/300": "imdb\t09:00", "1/440": "shop\t12:00"}
+SLOT = "slot_b_to_a"
+SENT = {
+    f"from:{SLOT}": "1/0",
+    "1/430": f"{SLOT}\t11:00\tt",
+    "1/410": f"{SLOT}\t10:00\tt",
+    "1/300": f"{SLOT}\t09:00\tt",
+    "1/440": "another\t12:00\tt",
+}
 
 
 @pytest.mark.parametrize(
@@ -119,7 +152,7 @@ SENT = {"from:imdb": "1/0", "1/430": "imdb\t11:00", "1/410": "imdb\t10:00", "1/3
     ],
 )
 def test_a_copy_that_never_wrote_is_known_by_what_it_was_sent(infos: dict[str, t.Any], lacking: int) -> None:
-    problems = failback_problems("a", infos, sent={"b": SENT})
+    problems = failback_problems("a", infos, unapplied=SENT)
     assert len(problems) == bool(lacking)
     if lacking:
         assert f"b has sent it {lacking} transactions with rows of database imdb that it had confirmed" in problems[0]
@@ -127,21 +160,31 @@ def test_a_copy_that_never_wrote_is_known_by_what_it_was_sent(infos: dict[str, t
         assert "a is an older copy of itself" in problems[0]
 
 
+@pytest.mark.parametrize(("first", "lacking"), [("1/301", 0), ("1/300", 1), ("1/2FF", 1)])
+def test_a_copy_that_ran_before_it_was_looked_at_has_not_applied_what_came_in_between(first: str, lacking: int) -> None:
+    """What came before the oldest transaction in its WAL says nothing."""
+    unapplied = {f"first:{SLOT}": first, "1/300": f"{SLOT}\t09:00\tt"}
+    assert len(failback_problems("a", passive("1/450"), unapplied=unapplied)) == lacking
+
+
 @pytest.mark.parametrize(
     ("infos", "sent", "expected"),
     [
         (passive("1/400"), SENT, []),
         (passive("1/450"), {}, []),
-        (passive("1/400"), {"from:imdb": "1/420"}, ["up to 1/450 cannot be told: the WAL of that time is gone"]),
+        (passive("1/400"), {f"from:{SLOT}": "1/420"}, ["up to 1/450 cannot be told: the WAL of that time is gone"]),
         (passive("1/400"), {}, ["the WAL of that time is gone"]),
         (passive(None), SENT, ["nothing of it has arrived so far"]),
         (passive(None, synced="1/10"), SENT, []),
+        # Nothing was ever sent.
+        (passive(None), {f"from:{SLOT}": "1/0"}, []),
     ],
 )
 def test_what_cannot_be_told_is_said(infos: dict[str, t.Any], sent: dict[str, str], expected: list[str]) -> None:
     unproven = failback_unproven("a", infos, {"b": sent})
     assert len(unproven) == len(expected)
-    assert all(part in sentence for part, sentence in zip(expected, unproven))
+    assert all(part in each["why"] for part, each in zip(expected, unproven))
+    assert all((each["peer"], each["database"]) == ("b", "imdb") for each in unproven)
     assert failback_unproven("c", infos, {}) == []
 
 
@@ -240,3 +283,41 @@ def test_what_a_node_has_applied_meanwhile_is_no_sign_of_an_older_peer() -> None
     assert "b is an older copy of itself" in problem
     assert failback_problems("a", infos, ends={"b": "1/600"}) == []
     assert failback_problems("a", infos, ends={"b": "1/5FF"}) != []
+
+
+@pytest.mark.parametrize("value", ["abc", "nan", "inf", "-1", "1e30", "", True, None, [1]])
+def test_seconds_that_are_none(value: t.Any) -> None:
+    problem = failback_options_problem(compare_seconds="15", stall_seconds=value)
+    assert problem.startswith(f"-e stall_seconds={value} is no number of seconds")
+    assert failback_options_problem(compare_seconds="0.5", stall_seconds=30, timeout_seconds="2592000") == ""
+
+
+def compared(missing_here: int | None, missing_there: int | None, database: str = "imdb") -> dict[str, t.Any]:
+    table = {"table": "public.t", "rows_here": 1, "rows_there": 2, "missing_here": missing_here, "missing_there": missing_there}
+    login = {"login_db": database, "peer": {"host": "192.0.2.2", "port": 5432}}
+    return {"item": login, "differing": [table], "unread": []}
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "expected"),
+    [
+        (compared(1, 0), "doubtful", "database imdb, table public.t, with b: 1 rows of b are missing on a, and 0 the other way"),
+        # What only the node has is no sign of a copy.
+        (compared(0, 3), "old", "0 rows of b are missing on a, and 3 the other way"),
+        # Of this database it is proven.
+        (compared(1, 0, "shop"), "old", "database shop, table public.t"),
+        (compared(0, 0), "moving", "1 rows on a, 2 on b"),
+        (compared(None, None), "moving", "1 rows on a, 2 on b"),
+    ],
+)
+def test_only_what_may_be_of_a_copy_is_held_against_a_node(result: dict[str, t.Any], kind: str, expected: str) -> None:
+    unproven = [{"peer": "b", "database": "imdb", "why": "the WAL of that time is gone"}]
+    found = failback_differences("a", [result], {"192.0.2.2:5432": "b"}, unproven)
+    assert {name for name, sentences in found.items() if sentences} == {kind}
+    assert expected in found[kind][0]
+
+
+def test_a_table_that_could_not_be_read_is_named() -> None:
+    result = {**compared(0, 0), "differing": [], "unread": [{"table": "public.secret", "why": "row-level security"}]}
+    found = failback_differences("a", [result], {"192.0.2.2:5432": "b"})
+    assert found["unread"] == ["database imdb, table public.secret, with b: row-level security"]

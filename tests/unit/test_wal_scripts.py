@@ -47,7 +47,7 @@ def run(server: Path, script: str, *arguments: str, stdin: str = "") -> list[str
 
 
 def test_what_a_subscription_has_applied(server: Path) -> None:
-    program(server, "psql", "3|740\n")
+    program(server, "psql", "3|740|slot_x\n")
     program(
         server,
         "pg_waldump",
@@ -59,7 +59,7 @@ def test_what_a_subscription_has_applied(server: Path) -> None:
         + applied(744, 3, "A/80", "10:00:04.000004"),
     )
     found = run(server, "applied_commits.sh", "/run", "5432", "sub_from_x", "10")
-    assert found == ["A/80\t2026-11-24 10:00:04.000004", "0/60\t2026-11-24 10:00:02.000002"]
+    assert found == ["A/80\t2026-11-24 10:00:04.000004\tslot_x", "0/60\t2026-11-24 10:00:02.000002\tslot_x"]
     assert "--start=0/A000000" in (server / "pg_waldump.called").read_text()
     assert "--set=name=sub_from_x" in (server / "psql.called").read_text()
     assert run(server, "applied_commits.sh", "/run", "5432", "sub_from_x", "1") == found[:1]
@@ -77,7 +77,7 @@ def own_inserts(server: Path, limit: int = 10) -> list[str]:
 
 
 def test_which_transactions_with_inserts_were_confirmed(server: Path) -> None:
-    program(server, "psql", "5/77|0/A000100|imdb\n5/78|0/A000100|imdb\n")
+    program(server, "psql", "5/77|0/A000100|slot_1_to_2|77\n5/78|0/A000100|slot_1_to_2|78\n")
     program(
         server,
         "pg_waldump",
@@ -113,15 +113,15 @@ def test_which_transactions_with_inserts_were_confirmed(server: Path) -> None:
     )
     found = own_inserts(server)
     assert found == [
-        "from:imdb\t0/A000000",
-        "0/0A0000B0\timdb\t2026-11-24 10:00:07.000000",
-        "0/0A000090\timdb\t2026-11-24 10:00:05.000000",
-        "0/0A000050\timdb\t2026-11-24 10:00:00.000000",
+        "from:slot_1_to_2\t0/A000000",
+        "0/0A0000B0\tslot_1_to_2\t2026-11-24 10:00:07.000000\t77",
+        "0/0A000090\tslot_1_to_2\t2026-11-24 10:00:05.000000\t78",
+        "0/0A000050\tslot_1_to_2\t2026-11-24 10:00:00.000000\t77",
     ]
     assert own_inserts(server, 1) == found[:2]
     called = (server / "pg_waldump.called").read_text()
     assert "--start=0/A000000 --end=0/A000100" in called
-    assert "--dbname=imdb --set=slot=slot_1_to_2 --set=publication=pub_imdb" in (server / "psql.called").read_text()
+    assert "--dbname=dbname='imdb' --set=slot=slot_1_to_2 --set=publication=pub_imdb" in (server / "psql.called").read_text()
 
 
 def test_without_a_slot_nothing_is_known(server: Path) -> None:

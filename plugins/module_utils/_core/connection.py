@@ -192,6 +192,18 @@ class Connection:
         finally:
             self._pass_on_notices()
 
+    def copy_out(self, command: t.Any, rows: t.Any) -> None:
+        """COPY .. TO STDOUT: ``rows.write`` gets each row as bytes."""
+        try:
+            with self._session.cursor() as cursor:
+                cursor.copy_expert(command, rows)
+        except psycopg2.Error as error:
+            raise MultimasterError(
+                f"{self._sentence(error)} (on {self.where})", sqlstate=error.pgcode
+            ) from None
+        finally:
+            self._pass_on_notices()
+
     def apply(self, statements: t.Sequence[Statement]) -> None:
         """Run the statements of a plan: together in one transaction, where PostgreSQL permits it.
 

@@ -4,7 +4,13 @@
 
 # This module_utils file is private to the collection.
 
-"""Whether two nodes have caught up with each other, and whether their tables are equal."""
+"""Whether two nodes have caught up with each other, and whether their tables are equal.
+
+Rows are read with COPY and hashed here. A query of a table would let its owner's code run as whoever reads: the planner
+evaluates the expressions of its indexes and statistics, and in the table's place there may be a view by then. COPY of a table
+runs the types' output functions alone, which are the server's own or a superuser's, and is refused by the server where row
+security would leave rows out.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +18,11 @@ import time
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import sql
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
 
 # How often nodes are asked while they catch up, and how soon differing tables are read again.
 PAUSE_SECONDS = 0.2
@@ -24,7 +31,16 @@ PAUSE_SECONDS = 0.2
 _GROUPS = 1024
 _ROWS_LOOKED_AT = 200_000
 
-_POSITION = "SELECT pg_current_wal_insert_lsn()::text AS lsn"
+# A position that is confirmed for certain: a transaction of its own, which is there and flushed, and everything that was
+# committed before is in front of it. The ends of what is inserted or written, which the server tells, need never be: they can be
+# behind a page's header, or inside a record that nobody has committed. A message without a word leaves no row, and is not sent.
+_POSITION = "SELECT pg_catalog.pg_logical_emit_message(true, 'multimaster', '')::text AS lsn"
+# Nobody else's settings may keep it from being written, or let it wait for a standby.
+_MAY_WRITE = "SET TRANSACTION READ WRITE; SET LOCAL synchronous_commit = local"
+# All partitions at one moment.
+_AT_ONE_MOMENT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+# As where row security would leave rows out.
+_MAY_NOT_READ = "42501"
 # What the publisher knows of its slot: what is not confirmed, and how far the changes before the position have been read.
 _LEFT = """
 SELECT coalesce(max(greatest(pg_wal_lsn_diff(%(lsn)s::pg_lsn, s.confirmed_flush_lsn), 0)), -1)::bigint AS bytes,
@@ -52,8 +68,20 @@ SELECT DISTINCT p.schemaname AS schema, p.tablename AS name,
           AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
           AND a.attname = ANY (p.attnames)) AS columns
 FROM pg_publication_tables p
-WHERE p.pubname = ANY (%(publications)s) AND p.schemaname <> 'multimaster'
+WHERE p.pubname = ANY (%(publications)s) AND p.schemaname <> 'multimaster' AND p.rowfilter IS NULL
 ORDER BY 1, 2
+"""
+# The tables that hold the rows of each: itself, or the partitions of a partitioned one.
+_HOLDERS = """
+SELECT w.number, n.nspname AS schema, c.relname AS name
+FROM unnest(%(schemas)s::text[], %(names)s::text[]) WITH ORDINALITY w (schema, name, number)
+JOIN pg_namespace s ON s.nspname = w.schema
+JOIN pg_class t ON t.relnamespace = s.oid AND t.relname = w.name
+CROSS JOIN LATERAL (SELECT p.relid FROM pg_partition_tree(t.oid) p WHERE t.relkind = 'p'
+                    UNION ALL SELECT t.oid WHERE t.relkind <> 'p') l
+JOIN pg_class c ON c.oid = l.relid AND c.relkind = 'r'
+JOIN pg_namespace n ON n.oid = c.relnamespace
+ORDER BY 1, 2, 3
 """
 
 
@@ -87,7 +115,9 @@ class Direction:
     position: str = ""
 
     def begin(self) -> None:
-        self.position = self.publisher.fetch_value(_POSITION)
+        with self.publisher.transaction():
+            self.publisher.execute(_MAY_WRITE)
+            self.position = self.publisher.fetch_value(_POSITION)
 
     def look(self) -> Look:
         """How many bytes of WAL up to the position at the beginning the other node has not confirmed, and what moves."""
@@ -141,6 +171,8 @@ class Difference:
     table: Table
     rows_here: int
     rows_there: int
+    # Of hashes, where they differ.
+    groups: t.Sequence[int] = ()
     missing_here: int | None = None
     missing_there: int | None = None
 
@@ -173,46 +205,131 @@ def catch_up(directions: t.Sequence[Direction], seconds: float) -> tuple[int, bo
 
 def replicated(connection: Connection, publications: t.Sequence[str]) -> list[Table]:
     rows = connection.fetch(_TABLES, {"publications": list(publications)})
-    return [Table(row["schema"], row["name"], tuple(row["columns"])) for row in rows]
+    return [Table(row["schema"], row["name"], tuple(row["columns"] or ())) for row in rows]
 
 
-def differing(here: Connection, there: Connection, tables: t.Sequence[Table], seconds: float) -> tuple[list[Difference], int]:
-    """The tables whose rows differ, and the number of all rows.
+@dataclass
+class Side:
+    """The tables of one node: where its rows are, and how they are read."""
+
+    connection: Connection
+    holders: dict[Table, list[tuple[str, str]]]
+
+    @classmethod
+    def of(cls, connection: Connection, tables: t.Sequence[Table]) -> Side:
+        names = {"schemas": [table.schema for table in tables], "names": [table.name for table in tables]}
+        holders: dict[Table, list[tuple[str, str]]] = {table: [] for table in tables}
+        for row in connection.fetch(_HOLDERS, names):
+            holders[tables[row["number"] - 1]].append((row["schema"], row["name"]))
+        return cls(connection, holders)
+
+    def read(self, table: Table, rows: _Rows) -> None:
+        """All rows of the table as they are at one moment."""
+        columns = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
+        listed = compose("({})", columns) if table.columns else sql.SQL("")
+        with self.connection.transaction():
+            self.connection.execute(_AT_ONE_MOMENT)
+            for holder in self.holders[table]:
+                self.connection.copy_out(compose("COPY {} {} TO STDOUT", holder, listed), rows)
+
+
+class _Rows(t.Protocol):
+    """What COPY writes to, row by row."""
+
+    def write(self, row: bytes, /) -> t.Any: ...
+
+
+class _Summary:
+    """How many rows, and a sum over their hashes, which does not depend on their order, for each group of hashes.
+
+    Hashes of this process alone: they are Python's own, and nobody can foresee them.
+    """
+
+    def __init__(self) -> None:
+        self.counts, self.sums = [0] * _GROUPS, [0] * _GROUPS
+
+    def write(self, row: bytes) -> None:
+        number = hash(row)
+        group = number % _GROUPS
+        self.counts[group] += 1
+        self.sums[group] += number
+
+    @property
+    def rows(self) -> int:
+        return sum(self.counts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Summary) and (self.counts, self.sums) == (other.counts, other.sums)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class _Hashes:
+    """The hashes of the rows of some groups."""
+
+    def __init__(self, groups: t.Collection[int]) -> None:
+        self._groups = frozenset(groups)
+        self.found: set[int] = set()
+
+    def write(self, row: bytes) -> None:
+        number = hash(row)
+        if number % _GROUPS in self._groups:
+            self.found.add(number)
+
+
+@dataclass
+class Comparison:
+    """``rows``: on this node, of the tables that were read. ``unread``: why a table cannot be."""
+
+    rows: dict[Table, int] = field(default_factory=dict)
+    differences: list[Difference] = field(default_factory=list)
+    unread: dict[Table, str] = field(default_factory=dict)
+
+    def look(self, here: Side, there: Side, tables: t.Iterable[Table]) -> None:
+        self.differences = []
+        for table in tables:
+            try:
+                mine, theirs = _read_both(here, there, table, _Summary)
+            except MultimasterError as error:
+                if error.details.get("sqlstate") != _MAY_NOT_READ:
+                    raise
+                self.unread[table] = str(error)
+                continue
+            self.rows[table] = mine.rows
+            if mine != theirs:
+                self.differences.append(Difference(table, mine.rows, theirs.rows, _to_look_at(mine, theirs)))
+
+
+def compare(here: Side, there: Side, tables: t.Sequence[Table], seconds: float) -> Comparison:
+    """Which tables differ.
 
     A table that is written to differs for as long as a change is on its way. It is read again, on both sides at the same moment,
     until it is equal once or so many seconds have gone by.
     """
     limit = time.monotonic() + seconds
-    rows: dict[Table, int] = {}
-    left = list(tables)
-    while True:
-        found = []
-        for table in left:
-            mine, theirs = _on_both(_summary, here, there, table)
-            rows[table] = mine["rows"]
-            if mine != theirs:
-                found.append(Difference(table, mine["rows"], theirs["rows"]))
-        left = [difference.table for difference in found]
-        if not left or time.monotonic() > limit:
-            return found, sum(rows.values())
+    comparison = Comparison()
+    comparison.look(here, there, tables)
+    while comparison.differences and time.monotonic() <= limit:
         time.sleep(PAUSE_SECONDS)
+        comparison.look(here, there, [difference.table for difference in comparison.differences])
+    return comparison
 
 
 def count_missing(
-    here: Connection, there: Connection, directions: t.Sequence[Direction], differences: t.Sequence[Difference], seconds: float
+    here: Side, there: Side, directions: t.Sequence[Direction], differences: t.Sequence[Difference], seconds: float
 ) -> None:
     """Tell rows that one node lacks from those that are on their way.
 
     A row that was there before both nodes caught up, and still is after they did so once more, had the time to arrive. Nothing is
     counted where they do not catch up in so many seconds. Of a table that differs a lot, some of the rows are looked at.
     """
-    groups = {}
-    for each in differences:
-        mine, theirs = _on_both(_grouped, here, there, each.table)
-        groups[each.table] = _to_look_at(mine, theirs)
 
     def read() -> dict[Table, tuple[set[int], set[int]]]:
-        return {table: _on_both(_hashes, here, there, table, numbers) for table, numbers in groups.items()}
+        found = {}
+        for each in differences:
+            mine, theirs = _read_both(here, there, each.table, partial(_Hashes, each.groups))
+            found[each.table] = (mine.found, theirs.found)
+        return found
 
     first = read()
     if catch_up(directions, seconds)[0]:
@@ -228,52 +345,24 @@ def count_missing(
         each.missing_there = len((my_first & my_last) - their_next - their_last)
 
 
-def _to_look_at(mine: t.Mapping[int, tuple[int, str]], theirs: t.Mapping[int, tuple[int, str]]) -> list[int]:
-    """Groups that differ, of which each has its number of rows and the sum of their hashes."""
+def _to_look_at(mine: _Summary, theirs: _Summary) -> list[int]:
+    """Groups that differ."""
     chosen, rows = [], 0
-    for group in sorted(mine.keys() | theirs.keys()):
-        here, there = mine.get(group, (0, "")), theirs.get(group, (0, ""))
+    for group in range(_GROUPS):
+        here, there = (mine.counts[group], mine.sums[group]), (theirs.counts[group], theirs.sums[group])
         if here != there and rows < _ROWS_LOOKED_AT:
             chosen.append(group)
             rows += max(here[0], there[0])
     return chosen
 
 
-_Read = t.TypeVar("_Read")
+_Reader = t.TypeVar("_Reader", bound=_Rows)
 
 
-def _on_both(
-    read: t.Callable[..., _Read], here: Connection, there: Connection, *arguments: t.Any
-) -> tuple[_Read, _Read]:
+def _read_both(here: Side, there: Side, table: Table, reader: t.Callable[[], _Reader]) -> tuple[_Reader, _Reader]:
+    """On both sides at the same moment."""
+    readers = reader(), reader()
     with ThreadPoolExecutor(2) as pool:
-        mine, theirs = pool.map(lambda side: read(side, *arguments), (here, there))
-    return mine, theirs
-
-
-def _summary(connection: Connection, table: Table) -> dict[str, t.Any]:
-    """How many rows, and a sum over their hashes, which does not depend on their order."""
-    return connection.fetch_one(
-        sql.SQL("SELECT count(*) AS rows, coalesce(sum(hash), 0)::text AS hash FROM ({}) hashed").format(_hashed(table))
-    )
-
-
-def _grouped(connection: Connection, table: Table) -> dict[int, tuple[int, str]]:
-    query = sql.SQL("SELECT hash & {} AS number, count(*) AS rows, sum(hash)::text AS hash FROM ({}) hashed GROUP BY 1").format(
-        sql.Literal(_GROUPS - 1), _hashed(table)
-    )
-    return {row["number"]: (row["rows"], row["hash"]) for row in connection.fetch(query)}
-
-
-def _hashes(connection: Connection, table: Table, groups: list[int]) -> set[int]:
-    query = sql.SQL("SELECT hash FROM ({}) hashed WHERE hash & {} = ANY ({}::bigint[])").format(
-        _hashed(table), sql.Literal(_GROUPS - 1), sql.Literal(groups)
-    )
-    return {row["hash"] for row in connection.fetch(query)}
-
-
-def _hashed(table: Table) -> sql.Composed:
-    """A query that yields each row's hash. The text of a row is the same in every session, see _connection."""
-    row = sql.SQL(", ").join(sql.Identifier(column) for column in table.columns)
-    return sql.SQL("SELECT hashtextextended(ROW({})::text, 0) AS hash FROM {}").format(
-        row, sql.Identifier(table.schema, table.name)
-    )
+        for _done in pool.map(lambda side, rows: side.read(table, rows), (here, there), readers):
+            pass
+    return readers

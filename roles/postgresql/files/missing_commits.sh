@@ -6,10 +6,11 @@
 # of whose commit time this server's WAL has no commit; and before them "first", a tab, and where the first commit is that it does
 # have. What was committed before that says nothing. Reads only.
 set -eu
+export LC_ALL=C
 programs=$1 wal=$2/pg_wal timeline=$3
 exec 3<&0
 
-first=$(find "$wal" -maxdepth 1 -type f -name "$(printf '%08X' "$timeline")????????????????" | sort | head -n 1)
+first=$(find -H "$wal" -maxdepth 1 -type f -name "$(printf '%08X' "$timeline")????????????????" | sort | head -n 1)
 [ -n "$first" ] || exit 0
 name=${first##*/}
 segment=${name#????????????????}
@@ -23,4 +24,4 @@ start=$(printf '%X/%X' "0x$log" $((0x$segment * $(stat --format=%s "$first"))))
     cat <&3
 } | awk -F '\t' '
     $1 == "have" { if (!first) { first = $2; print "first\t" first } have[$3]; next }
-    first && NF == 2 && !($2 in have)'
+    first && NF >= 2 && !($2 in have)'

@@ -5,6 +5,7 @@
 # wal.sh PROGRAMS DATA_DIRECTORY TIMELINE POSITION... : prints for each position in WAL, after a tab, where the first record from there on
 # begins and what the record before it is. Nothing for a position whose WAL is not there. Reads only.
 set -eu
+export LC_ALL=C
 programs=$1 wal=$2/pg_wal timeline=$3
 shift 3
 record() { "$programs/pg_waldump" --path="$wal" --timeline="$timeline" --start="$1" --limit=1 2>/dev/null | grep '^rmgr' || true; }
