@@ -57,6 +57,10 @@ test-failover: ## The failover class and the API, with what takes time or a brow
 test-molecule: ## Whole deployments on containers (SCENARIO=default for one), and the core of test-faults (SCENARIO=faults)
 	@environment/test.sh molecule
 
+.PHONY: security
+security: ## pgdsat on the demo's hosts (PGDSAT=FOLDER of a clone of it); each finding is mended or has its reason
+	@environment/security.sh
+
 .PHONY: bench
 bench: ## Measures the figures of docs/benchmarks (ARGS=backup for a part)
 	@environment/bench.sh
@@ -78,4 +82,5 @@ clean: ## destroy, and what was built or downloaded: image, packages, virtual en
 lock: ## For maintainers: pins what requirements*.in need
 	@environment/lock.sh
 
-export SCENARIO ARGS ROUNDS
+PGDSAT ?=
+export SCENARIO ARGS ROUNDS PGDSAT
