@@ -136,7 +136,7 @@ notes:
     C(key_change), which C(multimaster.conflict_summary) does not count. This needs a publication that the history is in, as one
     of all tables. Keys of partitioned tables are not watched. Whoever may write to a table can write such notes.
   - Foreign keys are not checked where changes are applied. A row that is inserted on one node while another node deletes the row
-    that it refers to becomes an orphan on both.
+    that it refers to becomes an orphan on both. RV(unchecked_foreign_keys) names the keys.
   - Triggers that are enabled C(ALWAYS) or C(REPLICA) fire in apply workers as well. One that changes the row makes the nodes
     differ without a conflict. The task warns of those that could.
   - A row that arrives while a local transaction has inserted the same key and not yet committed stops the apply worker once. It
@@ -209,6 +209,14 @@ tables:
     - name: public.titles
       before: 'last_update_wins, altered: trigger 00_multimaster_update is disabled'
       after: last_update_wins
+unchecked_foreign_keys:
+  description:
+    - The foreign keys of the tables with V(last_update_wins). Nodes do not check them where they apply changes, so that orphans
+      can arise on all nodes. M(multimaster.postgresql.pg_multimaster_info) counts these on request.
+  returned: success
+  type: list
+  elements: dict
+  sample: [{table: public.title_generos, constraint: title_generos_id_genero_fkey}]
 counts:
   description: How many tables of the database have V(last_update_wins) now, and how many were changed.
   returned: success

@@ -83,6 +83,10 @@ def test_orphans_arise_on_both_nodes_and_are_counted(
     pair.both(FOREIGN_KEYS.replace("citext_like", "text"))
     mesh.publish()
     mesh.policies()
+    assert mesh.policy(mesh.a)["unchecked_foreign_keys"] == [
+        {"table": "public.child", "constraint": 'fk "1'},
+        {"table": "public.tree", "constraint": "tree_up_fkey"},
+    ]
     mesh.subscribe()
     mesh.a.query("INSERT INTO parent VALUES (1, 'x'), (2, 'y'); INSERT INTO tree VALUES (1, NULL)", db=mesh.db)
     mesh.meet()

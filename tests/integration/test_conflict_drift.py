@@ -42,6 +42,9 @@ DRIFT = {
     "trigger disabled": UNKEPT + 'ALTER TABLE t DISABLE TRIGGER "00_multimaster_update"',
     "trigger not for replicas": UNKEPT + 'ALTER TABLE t ENABLE ALWAYS TRIGGER "00_multimaster_insert"',
     "all triggers disabled": UNKEPT + "ALTER TABLE t DISABLE TRIGGER ALL",
+    "key's trigger disabled": UNKEPT + "ALTER TABLE t DISABLE TRIGGER zz_multimaster_stamp_key",
+    "key's trigger without its condition": "DROP TRIGGER zz_multimaster_stamp_key ON t; CREATE TRIGGER zz_multimaster_stamp_key "
+    "BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION multimaster.note_key('{\"id\"}')",
     "trigger dropped": "DROP TRIGGER zz_multimaster_stamp ON t",
     "trigger replaced": 'DROP TRIGGER "00_multimaster_delete" ON t; CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS '
     '$$BEGIN RETURN old; END$$; CREATE TRIGGER "00_multimaster_delete" BEFORE DELETE ON t FOR EACH ROW EXECUTE FUNCTION f()',

@@ -85,6 +85,9 @@ def make_plan(selection: Selection, policy: str, settings: Settings | None, stat
     plan.statements = [*plan.first, *(change.statement for change in plan.changes), *plan.last]
     plan.results = {
         "tables": [{"name": change.table.shown, "before": change.before, "after": change.after} for change in plan.changes],
+        "unchecked_foreign_keys": [
+            {"table": table.shown, "constraint": name} for table in wanted for name in table.foreign_keys
+        ],
         "counts": {
             "last_update_wins": len(_governed_after(state, wanted, unwanted)),
             "changed": len(plan.changes),

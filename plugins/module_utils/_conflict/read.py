@@ -77,6 +77,8 @@ SELECT c.oid, n.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpe
            (SELECT array_agg(a.attnum ORDER BY a.attnum) FROM pg_attribute a
             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
               AND a.attname NOT IN (%(version)s, %(base)s)) END AS numbers,
+       (SELECT array_agg(k.conname::text ORDER BY k.conname) FROM pg_constraint k
+        WHERE k.conrelid = c.oid AND k.contype = 'f' AND k.conparentid = 0) AS foreign_keys,
        g.columns AS generated, own.columns AS own_columns, t.triggers, t.before_ours, t.changing, t.has_insert_triggers
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -215,6 +217,7 @@ class Table:
     own_columns: t.Mapping[str, OwnColumn] = field(default_factory=dict)
     triggers: t.Mapping[str, TableTrigger] = field(default_factory=dict)
     before_ours: tuple[str, ...] = ()
+    foreign_keys: tuple[str, ...] = ()
     # Triggers of users that fire before rows that arrive.
     changing: tuple[str, ...] = ()
     has_insert_triggers: bool | None = False
@@ -333,6 +336,7 @@ def _table(row: dict[str, t.Any]) -> Table:
             "own_columns": {name: OwnColumn(*column) for name, column in (row["own_columns"] or {}).items()},
             "triggers": {each[0]: _trigger(each) for each in row["triggers"] or ()},
             "before_ours": tuple(row["before_ours"] or ()),
+            "foreign_keys": tuple(row["foreign_keys"] or ()),
             "changing": tuple(row["changing"] or ()),
         }
     )
