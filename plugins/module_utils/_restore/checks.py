@@ -51,17 +51,22 @@ def check_restore(params: t.Mapping[str, t.Any]) -> None:
             raise MultimasterError(f"tablespace_map.{name} is {place!r}; it has to be a directory. Nothing was changed.")
         require_absolute(f"tablespace_map.{name}", place)
     label, timeline = params["set"], params["target_timeline"]
-    if label is not None and not _LABEL.fullmatch(label):
-        raise MultimasterError(
-            f"set is {label!r}, which is no backup's label; one is written like 20261124-040003F or "
-            f"20261124-040003F_20261124-040005I. pgbackrest_info lists them. Nothing was changed."
-        )
+    if label is not None:
+        require_label("set", label)
     if timeline is not None and not _TIMELINE.fullmatch(timeline):
         raise MultimasterError(
             f"target_timeline is {timeline!r}; there are latest, current, and a timeline's number, for example 2. Nothing was "
             f"changed."
         )
     check_recovery_options(params["recovery_options"])
+
+
+def require_label(name: str, label: str) -> None:
+    if not _LABEL.fullmatch(label):
+        raise MultimasterError(
+            f"{name} is {label!r}, which is no backup's label; one is written like 20261124-040003F or "
+            f"20261124-040003F_20261124-040005I. pgbackrest_info lists them. Nothing was changed."
+        )
 
 
 def check_recovery_options(options: t.Mapping[str, t.Any]) -> None:

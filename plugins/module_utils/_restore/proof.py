@@ -156,7 +156,8 @@ def _detach(session: t.Any) -> list[str]:
 
 def _check(session: t.Any) -> tuple[int, list[str], list[str]]:
     """How many relations were checked, what is wrong with them, and what kept others from being checked."""
-    _run(session, "CREATE EXTENSION IF NOT EXISTS amcheck")
+    # Where there is none yet, out of the way of what users have.
+    _run(session, "CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog")
     schema = sql.Identifier(_rows(session, _AMCHECK)[0][0])
     heap = sql.SQL("SELECT blkno, msg FROM {}.verify_heapam(%s::pg_catalog.oid) LIMIT 3").format(schema)
     index = sql.SQL("SELECT {}.bt_index_check(%s::pg_catalog.oid, true)").format(schema)

@@ -27,19 +27,19 @@ def words_of(name: str, **given: t.Any) -> str:
 
 
 @pytest.mark.parametrize(
-    ("run", "words"),
+    ("run", "there", "words"),
     [
-        ({"stdout": json.dumps({"errors": ["No room.", "No lock."]}), "stderr": "ERROR: x", "msg": "x"}, "No room. No lock."),
-        ({"msg": "[Errno 2] No such file: b'/usr'", "rc": 2, "stdout": "", "stderr": ""}, "no program for backups on repo"),
-        # ENOENT, as the module command tells it
-        ({"msg": "Error executing command.", "rc": 2, "stdout": "", "stderr": ""}, "no program for backups on repo"),
-        ({"stdout": "", "rc": 2, "stderr": "multimaster-backup: error: argument command: invalid choice: 'x'"}, "older release"),
-        ({"stdout": "", "stderr": "ModuleNotFoundError: json", "msg": "non-zero return code"}, "ModuleNotFoundError: json"),
-        ({"msg": "Missing sudo password"}, "Missing sudo password"),
+        ({"stdout": json.dumps({"errors": ["No room."]}), "stderr": "ERROR: x", "msg": "x", "rc": 1}, True, "No room."),
+        # Whatever the host's language calls it.
+        ({"msg": "[Errno 2] Datei oder Verzeichnis nicht gefunden", "rc": 2, "stdout": ""}, False, "no program for backups on repo"),
+        ({"msg": "sudo: unbekannter Benutzer postgres", "rc": 1}, False, "no program for backups on repo"),
+        ({"stdout": "", "rc": 2, "stderr": "multimaster-backup: Fehler: unbekanntes Kommando"}, True, "older release"),
+        ({"stdout": "", "rc": 1, "stderr": "ModuleNotFoundError: json", "msg": "rc"}, True, "ModuleNotFoundError: json"),
+        ({"msg": "Missing sudo password"}, True, "Missing sudo password"),
     ],
 )
-def test_why_there_is_no_backup(run: dict[str, t.Any], words: str) -> None:
-    told = words_of("backup_failure", backup_run=run)
+def test_why_there_is_no_backup(run: dict[str, t.Any], there: bool, words: str) -> None:
+    told = words_of("backup_failure", backup_run=run, backup_program_found={"stat": {"exists": there}})
     assert words in told
     assert ("Run the playbook site" in told) == ("no program" in words or "older release" in words)
 
