@@ -74,6 +74,7 @@ KINDS = {
                     "port": "host-port",
                     "user": "host-user",
                     "private_key_file": "private-key-file",
+                    "public_key_file": "public-key-file",
                     "private_key_passphrase": "private-key-passphrase",
                     "host_key_hash_type": "host-key-hash-type",
                     "host_key_check_type": "host-key-check-type",

@@ -67,6 +67,13 @@ _CLASS_AND_TEXT = re.compile(r"\[([A-Z][A-Za-z]+Error)\] (.*)")
 _TLS = r"cert|TLS|tls|key file|authority|'[^']+:\d+'"
 # What a file's contents raise when they are decrypted and decompressed.
 _CONTENT_ERRORS = ("ChecksumError", "CryptoError", "FormatError")
+# An answer of an object store, which pgBackRest quotes with all its headers: up to the next entry of the log, or error.
+_HTTP = re.compile(
+    r"(HTTP request failed with \d+(?: \([^)\n]*\))?):?\n(.*?)"
+    r"(?=\n(?:\d{4}-\d\d-\d\d |P\d\d |ERROR|WARN| *\[\w+Error\])|\Z)",
+    re.DOTALL,
+)
+_HTTP_ANSWER = re.compile(r"HTTP request failed with (\d+)(?: \([^)\n]*\))?(?:: (\w+)(?:: (.*))?)?")
 _INFO_FILE = re.compile(r"unable to load info file '([^']+)'")
 
 
@@ -91,6 +98,8 @@ class Failure:
     configured_cipher: str = "none"
     repository_full: bool = False
     warnings: list[str] = field(default_factory=list)
+    node_host: str = ""
+    """The host of the node, where it is that one that could not be reached, and not the repository's."""
 
     @property
     def first_line(self) -> str:
@@ -118,9 +127,16 @@ def cleaned(text: str, secrets: t.Iterable[str] = ()) -> str:
     """
     for secret in sorted((each for each in secrets if each), key=len, reverse=True):
         text = text.replace(secret, MASK)
+    text = _HTTP.sub(_http_in_short, text)
     text = re.sub(r"(at line \d+)[ :]+.*", r"\1", text)
     text = "".join(char for char in text if char == "\n" or char.isprintable())
     return text[:3000]
+
+
+def _http_in_short(match: re.Match[str]) -> str:
+    """The store's own code and message. Its headers and what else it quotes can tell of the account."""
+    found = [re.search(f"<{name}>([^<]*)</{name}>", match[2]) for name in ("Code", "Message")]
+    return ": ".join([match[1], *(" ".join(each[1].split()) for each in found if each)])
 
 
 def error_of_class(text: str) -> tuple[int, str]:
@@ -205,6 +221,16 @@ def _not_encrypted(failure: Failure, match: re.Match[str]) -> str:
 
 
 def _tls(failure: Failure, match: re.Match[str]) -> str:
+    if failure.node_host:
+        return (
+            f"TLS with the node's host {failure.node_host} does not work: {failure.first_line}. Check the certificate, key and "
+            f"authority files of pg-host and that the certificate of its pgBackRest server names that host."
+        )
+    if "://" in failure.where:
+        return (
+            f"TLS with the store of {failure.where} does not work: {failure.first_line}. Check ca_file (repo-storage-ca-file) "
+            f"and that the store's certificate names its endpoint."
+        )
     return (
         f"TLS with the host of {failure.where} does not work: {failure.first_line}. "
         "Check the certificate, key and authority files of repo-host and that the server's certificate names that host."
@@ -284,6 +310,16 @@ def _locked(failure: Failure, match: re.Match[str]) -> str:
 
 
 def _unreachable(failure: Failure, match: re.Match[str]) -> str:
+    if failure.node_host:
+        return (
+            f"The node's host {failure.node_host} cannot be reached from here: {failure.first_line}. Start its pgBackRest "
+            f"server, or check pg-host, port and firewall. The repository has no part in it."
+        )
+    if "://" in failure.where:
+        return (
+            f"The store of {failure.where} cannot be reached: {failure.first_line}. Check its endpoint, port and the network. "
+            f"WAL stays on this node and is archived when the store is back."
+        )
     return (
         f"The host of {failure.where} cannot be reached: {failure.first_line}. Start its pgBackRest server, or check "
         f"repo-host, port and "
@@ -375,6 +411,26 @@ def _wrong_host(failure: Failure, match: re.Match[str]) -> str:
     )
 
 
+def _http(failure: Failure, match: re.Match[str]) -> str | None:
+    answer = _HTTP_ANSWER.search(failure.text)
+    if answer is None:
+        return None
+    told = ", ".join(each for each in answer.groups() if each)
+    advice = {
+        "401": "Check the account and its key.",
+        "403": "Check the account, its key and its rights.",
+        "404": "Check the name of the bucket or container, which has to be there already, and the endpoint.",
+    }.get(answer[1], "Check the store.")
+    return f"The store of {failure.where} refused pgbackrest {failure.command}: {told.rstrip('.')}. {advice}"
+
+
+def _no_key(failure: Failure, match: re.Match[str]) -> str:
+    return (
+        f"The SFTP server of {failure.where} does not accept this host's key: {failure.first_line}. Check user, private_key_file "
+        f"and public_key_file (repo-sftp-public-key-file, which Debian's pgBackRest needs), and what the server's log says."
+    )
+
+
 def _service(failure: Failure, match: re.Match[str]) -> str:
     return (
         f"The storage service of {failure.where} refused or failed: {failure.first_line}. Check its address, account and rights."
@@ -434,6 +490,8 @@ _RULES: list[tuple[tuple[int, ...], str, Sentence]] = [
     ((CODES["PgRunningError"],), r"", _server_runs),
     ((CODES["PathNotEmptyError"],), r"", _not_empty),
     ((CODES["HostInvalidError"],), r"", _wrong_host),
+    ((CODES["ProtocolError"],), r"HTTP request failed with", _http),
+    ((CODES["ServiceError"],), r"public key authentication failed", _no_key),
     ((CODES["ServiceError"], CODES["AccessError"]), r"", _service),
     (tuple(range(41, 65)), r"'([^']+)'.*\[13\] Permission denied", _denied),
     ((27, 31, 32, 37), r"", _options),

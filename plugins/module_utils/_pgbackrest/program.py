@@ -173,6 +173,7 @@ class PgBackRest:
             configured_cipher=self.cipher(key),
             repository_full=self._repository_is_full(key),
             warnings=[each.text for each in told if each.level == "WARN"],
+            node_host=self._node_host_in(text),
         )
         return MultimasterError(explain(failure), pgbackrest_code=failure.code, pgbackrest_error=text, command=shown(argv))
 
@@ -263,6 +264,16 @@ class PgBackRest:
         if named or complained:
             return int(named or (complained.group(1) if complained else 0))
         return self.repo or self.configuration.repositories(self.stanza or "")[0]
+
+    def _node_host_in(self, text: str) -> str:
+        """The node's host where the error is about that one: on a repository host both ends can be away."""
+        host = self.configuration.value(self.stanza or "", "pg1-host")
+        named = re.search(r"'([^']+):\d+'", text)
+        if not host or (named and named[1] != host):
+            return ""
+        repositories = self.configuration.repositories(self.stanza or "")
+        remote = any(self.configuration.local_path(self.stanza or "", key) is None for key in repositories)
+        return host if named or not remote else ""
 
     def _repository_is_full(self, key: int) -> bool:
         path = self.configuration.local_path(self.stanza or "", key)

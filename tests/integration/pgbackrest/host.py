@@ -136,6 +136,9 @@ class Host:
 
     def __init__(self, name: str, network: str, address: str) -> None:
         self.name, self.network, self.address = name, network, address
+        # This machine, as the host reaches it; and a number that no other host on it has.
+        self.gateway = address.rpartition(".")[0] + ".1"
+        self.number = int(address.rpartition(".")[2])
         self._started: list[Background] = []
 
     # --- the container ----------------------------------------------------------------------------------------------

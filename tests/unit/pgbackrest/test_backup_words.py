@@ -31,7 +31,7 @@ def words_of(name: str, **given: t.Any) -> str:
     [
         ({"stdout": json.dumps({"errors": ["No room."]}), "stderr": "ERROR: x", "msg": "x", "rc": 1}, True, "No room."),
         # Whatever the host's language calls it.
-        ({"msg": "[Errno 2] Datei oder Verzeichnis nicht gefunden", "rc": 2, "stdout": ""}, False, "no program for backups on repo"),
+        ({"msg": "Datei oder Verzeichnis nicht gefunden", "rc": 2, "stdout": ""}, False, "no program for backups on repo"),
         ({"msg": "sudo: unbekannter Benutzer postgres", "rc": 1}, False, "no program for backups on repo"),
         ({"stdout": "", "rc": 2, "stderr": "multimaster-backup: Fehler: unbekanntes Kommando"}, True, "older release"),
         ({"stdout": "", "rc": 1, "stderr": "ModuleNotFoundError: json", "msg": "rc"}, True, "ModuleNotFoundError: json"),

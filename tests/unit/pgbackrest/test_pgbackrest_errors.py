@@ -183,3 +183,44 @@ def test_a_segment_that_cannot_be_fetched() -> None:
     told = explain(Failure(42, GET + "[HostConnectError] unable to connect to 'backup:8432'", "archive-get", "bk"))
     assert "cannot be reached" in told
     assert "backup:8432" in told
+
+
+ANSWER = """\
+HTTP request failed with {status}:
+*** Path/Query ***:
+GET /backups/?delimiter=%2F&list-type=2&prefix=pg%2Fbackup%2F
+*** Request Headers ***:
+authorization: <redacted>
+host: s3.store.internal
+*** Response Content ***:
+<?xml version="1.0" encoding="utf-8"?>
+<Error><Code>{code}</Code><Message>{message}</Message><AWSAccessKeyId>AKIAIOSFODNN7EXAMPLE</AWSAccessKeyId></Error>"""
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "words"),
+    [
+        ("403 (FORBIDDEN)", "SignatureDoesNotMatch", "It differs.", "403, SignatureDoesNotMatch, It differs"),
+        ("404 (NOT FOUND)", "NoSuchBucket", "It does not exist", "404, NoSuchBucket, It does not exist. Check the name"),
+        ("503", "SlowDown", "Later.", "503, SlowDown, Later. Check the store."),
+    ],
+)
+def test_what_an_object_store_answers(status: str, code: str, message: str, words: str) -> None:
+    told = cleaned(f"ERROR: [039]: {ANSWER.format(status=status, code=code, message=message)}\nP00 INFO: next")
+    assert "AKIA" not in told
+    assert "next" in told
+    failure = Failure(39, messages(told)[0].text, "backup", "pg1", "repository 1 (s3://backups/pg)")
+    sentence = explain(failure)
+    assert sentence.startswith("The store of repository 1 (s3://backups/pg) refused pgbackrest backup: ")
+    assert words in sentence
+    assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("code", [49, 95])
+def test_the_host_that_is_away_is_named(code: int) -> None:
+    text = "unable to connect to '10.0.0.1:8432': [111] Connection refused"
+    assert "The node's host 10.0.0.1" in explain(Failure(49, text, "backup", "pg1", node_host="10.0.0.1"))
+    assert "The host of the repository" in explain(Failure(49, text, "backup", "pg1"))
+    assert "The store of repository 1 (s3://b/p)" in explain(Failure(49, text, "backup", "pg1", "repository 1 (s3://b/p)"))
+    assert "with the node's host" in explain(Failure(95, text, "backup", "pg1", node_host="10.0.0.1"))
+    assert code in (49, 95)
