@@ -65,6 +65,10 @@ options:
         hundred at a time, when further conflicts are recorded.
     type: int
     default: 30
+  pending_owner:
+    description: In check mode, whether the same run makes the role O(history_owner) before this task.
+    type: bool
+    default: false
   history_owner:
     description:
       - The role that owns the history, and with whose rights it is written.

@@ -204,6 +204,16 @@ def test_a_transaction_that_ends_during_a_bulk_insert_ends_the_fast_path(ready: 
     assert ready.history(ready.b, "kind, winner, key") == [("insert_insert", "local", {"id": 850})]
 
 
+@pytest.mark.parametrize("check", [True, False])
+def test_an_owner_who_is_not_there_is_told(mesh: Mesh, run_module: t.Callable[..., t.Any], check: bool) -> None:
+    mesh.a.query("CREATE TABLE kept (id int PRIMARY KEY); CREATE PUBLICATION kept FOR TABLE kept", db=mesh.db)
+    arguments = {**mesh.pair.login(mesh.a), "policy": "last_update_wins", "node_id": 1, "history_owner": "no Body"}
+    told = run_module("pg_conflict_policy", arguments, check=check, fails=True)
+    assert told["msg"] == 'history_owner is "no Body", a role that does not exist: create it first. Nothing was changed.'
+    # The run that makes it makes it before.
+    assert run_module("pg_conflict_policy", {**arguments, "pending_owner": True}, check=True)["changed"]
+
+
 def test_the_history_belongs_to_the_stated_role_and_is_counted(ready: Mesh, run_module: t.Callable[..., t.Any]) -> None:
     roles = {"history_owner": "subscription_owner", "history_readers": ["replicator"]}
     for node in ready.nodes:

@@ -954,3 +954,12 @@ def test_any_description_becomes_any_other(publisher: Publisher) -> None:
             publisher.applied(**arguments)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, step {step}, {arguments}: {error}") from error
+
+
+def test_a_row_filter_that_calls_what_it_may_not_is_named(pair: Pair, run_module: t.Callable[..., t.Any]) -> None:
+    pair.a.query('CREATE TABLE "a ""x""" (id int PRIMARY KEY)', db=pair.db)
+    tables = [{"name": '"a ""x"""', "where": "random() > 0.5"}]
+    arguments = {**pair.login(pair.a), "name": "p", "tables": tables, "operations": ["insert"]}
+    told = run_module("pg_publication", arguments, fails=True)["msg"]
+    assert 'row filter of table "a ""x""", (random() > 0.5)' in told
+    assert pair.a.query("SELECT 1 FROM pg_publication WHERE pubname = 'p'", db=pair.db) == []

@@ -23,6 +23,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import MAX_NODE_ID, Settings
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.locks import (
@@ -70,7 +71,18 @@ class ConflictManager:
             )
 
     def read(self) -> State:
+        self._require_owner()
         return read(self._connection, self._selection.names, self._selection.schemas or ())
+
+    def _require_owner(self) -> None:
+        """In check mode as in a run, which the server would end at its first statement for it."""
+        owner = self._params["history_owner"]
+        if self._settings is None or not owner or self._params["pending_owner"]:
+            return
+        if not self._connection.fetch_value("SELECT count(*) FROM pg_roles WHERE rolname = %s", [owner]):
+            raise MultimasterError(
+                f"history_owner is {shown(owner)}, a role that does not exist: create it first. Nothing was changed."
+            )
 
     def plan(self, state: State) -> ConflictPlan:
         return make_plan(self._selection, self._params["policy"], self._settings, state)

@@ -95,6 +95,7 @@ CONFLICT_POLICY_SPEC: dict[str, dict[str, t.Any]] = {
     "exclude": {"type": "list", "elements": "str", "default": []},
     "history_days": {"type": "int", "default": 30},
     "history_owner": {"type": "str", "default": ""},
+    "pending_owner": {"type": "bool", "default": False},
     "history_readers": {"type": "list", "elements": "str", "default": []},
     "delete_window": {"type": "int", "default": 3600},
     "lock_timeout": {"type": "float", "default": 30},

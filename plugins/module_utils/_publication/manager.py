@@ -11,10 +11,13 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import State, wanted_from
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.plan import plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.read import read
+
+FEATURE_NOT_SUPPORTED = "0A000"
 
 
 class PublicationManager:
@@ -31,6 +34,16 @@ class PublicationManager:
     def apply(self, plan: Plan) -> None:
         if not plan.statements:
             return
-        self._connection.apply(plan.statements)
+        try:
+            self._connection.apply(plan.statements)
+        except MultimasterError as error:
+            raise self._named(error) from None
         now = self.read().publication
         plan.results["publication"] = now and now.as_result(self._wanted.name)
+
+    def _named(self, error: MultimasterError) -> MultimasterError:
+        """What a row filter may call, the server tells when it is stored, and not of which table it speaks."""
+        filters = [f"{table.name}, ({table.where})" for table in self._wanted.tables if table.where]
+        if error.details.get("sqlstate") != FEATURE_NOT_SUPPORTED or not filters:
+            return error
+        return MultimasterError(f"The server refuses the row filter of table {' or '.join(filters)}: {error}", **error.details)
