@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import typing as t
 
 import pytest
@@ -362,3 +363,45 @@ def test_it_runs_as_a_process(pair: Pair, tmp_path: t.Any) -> None:
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, output + errors
     assert state(pair.a, pair.db, "public.s")[4] == 3
+
+
+OWNERS_CODE = """
+GRANT CREATE ON SCHEMA public TO app;
+SET ROLE app;
+CREATE FUNCTION tell(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF current_user <> 'app' THEN RAISE EXCEPTION 'run by %', current_user; END IF;
+    BEGIN
+        PERFORM set_config('role', 'none', false);
+        RAISE EXCEPTION 'is now %', current_user USING ERRCODE = 'XX000';
+    EXCEPTION WHEN insufficient_privilege THEN NULL;
+    END;
+    RETURN $1;
+END $$;
+CREATE TABLE traps (id serial PRIMARY KEY, v text);
+INSERT INTO traps SELECT g FROM generate_series(1, 100) g;
+SELECT setval('traps_id_seq', 1);
+RESET ROLE
+"""
+
+
+@pytest.mark.parametrize("is_hidden", [False, True])
+def test_no_code_of_a_tables_owner_runs_as_the_superuser(
+    pair: Pair, run_module: t.Callable[..., t.Any], is_hidden: bool
+) -> None:
+    """The planner evaluates what is constant in an index's expression."""
+    pair.a.query(
+        "DO $$ BEGIN IF to_regrole('app') IS NULL THEN CREATE ROLE app; GRANT app TO subscription_owner; END IF; END $$"
+    )
+    with contextlib.closing(pair.a.session(pair.db)) as session, session.cursor() as cursor:
+        cursor.execute(OWNERS_CODE)
+        cursor.execute("SET ROLE app; CREATE INDEX ON traps ((tell('i')), id); RESET ROLE")
+        if is_hidden:
+            cursor.execute("ALTER TABLE traps ENABLE ROW LEVEL SECURITY; ALTER TABLE traps FORCE ROW LEVEL SECURITY")
+    options = {**pair.login(pair.a), "node_id": 2, "max_nodes": 8}
+    expected = run_module("pg_sequence_mm", options, check=True)
+    done = run_module("pg_sequence_mm", options)
+    assert expected["sequences"] == done["sequences"]
+    # What the column holds was read.
+    assert [each["after"]["next_value"] for each in done["sequences"]] == [106]
+    assert not run_module("pg_sequence_mm", options)["changed"]

@@ -17,7 +17,8 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import SCHEMA, TRIGGERS
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.owner import fetch_as
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import sql
 
 # What a trigger before a row can do to it; ours decide conflicts. Those of a partitioned table are listed there.
 _CHANGING = """
@@ -76,25 +77,13 @@ def orphans(connection: Connection) -> list[dict[str, t.Any]]:
 
 
 def _count(connection: Connection, key: dict[str, t.Any]) -> dict[str, t.Any]:
-    """As the table's owner, and in a function of a session that nobody else sees: planning a query runs code of the owner, which
-    could otherwise become the superuser again."""
     result = {name: key[name] for name in ("schema", "table", "constraint")}
     result["parent"] = f"{key['parent_schema']}.{key['parent']}"
-    connection.execute("BEGIN READ WRITE")
     try:
-        connection.execute(
-            compose(
-                "CREATE FUNCTION pg_temp.multimaster_orphans() RETURNS pg_catalog.int8 LANGUAGE sql SECURITY DEFINER "
-                "SET search_path = pg_catalog, pg_temp AS {}",
-                sql.Literal(connection.show(_orphans_of(key))),
-            )
-        )
-        connection.execute(compose("ALTER FUNCTION pg_temp.multimaster_orphans() OWNER TO {}", key["owner"]))
-        return {**result, "orphans": connection.fetch_value("SELECT pg_temp.multimaster_orphans()"), "why": None}
+        (row,) = fetch_as(connection, key["owner"], connection.show(_orphans_of(key)))
     except MultimasterError as error:
         return {**result, "orphans": None, "why": str(error)}
-    finally:
-        connection.execute("ROLLBACK")
+    return {**result, "orphans": row["orphans"], "why": None}
 
 
 def _orphans_of(key: dict[str, t.Any]) -> sql.Composed:
@@ -106,7 +95,7 @@ def _orphans_of(key: dict[str, t.Any]) -> sql.Composed:
             )
         )
         present.append(sql.SQL("c.{} IS NOT NULL").format(sql.Identifier(child)))
-    return sql.SQL("SELECT count(*) FROM {}{} c WHERE {} AND NOT EXISTS (SELECT FROM {}{} p WHERE {})").format(
+    return sql.SQL("SELECT count(*) AS orphans FROM {}{} c WHERE {} AND NOT EXISTS (SELECT FROM {}{} p WHERE {})").format(
         sql.SQL("ONLY " if key["alone"] else ""),
         sql.Identifier(key["schema"], key["table"]),
         sql.SQL(" AND ").join(present),

@@ -233,6 +233,10 @@ class Connection:
             if statement.is_secret:
                 self.execute("; ".join(f"RESET {name}" for name in _QUIET))
 
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._session.info.transaction_status != extensions.TRANSACTION_STATUS_IDLE)
+
     def transaction(self) -> _Transaction:
         """A context manager: all or nothing."""
         return _Transaction(self)

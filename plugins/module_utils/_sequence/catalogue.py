@@ -32,6 +32,11 @@ WITH RECURSIVE fed AS (
     SELECT i.inhrelid, parent.sequence FROM pg_inherits i JOIN fed parent ON parent.relation = i.inhparent
 ), typed AS (
     SELECT fed.sequence, fed.relation, a.attname, n.nspname, c.relname, c.relkind,
+           -- As whom its rows are read, where that is another role than the superuser's own.
+           (SELECT r.rolname::text FROM pg_roles r WHERE r.oid = c.relowner AND NOT r.rolsuper
+            AND (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)) AS owner,
+           c.relrowsecurity AND c.relforcerowsecurity AND c.relkind = 'r'
+           AND NOT (SELECT r.rolbypassrls FROM pg_roles r WHERE r.oid = c.relowner) AS hides,
            coalesce(nullif(y.typbasetype, 0), y.oid) AS type
     FROM fed
     JOIN pg_attribute a ON a.attrelid = fed.relation AND a.attnum = fed.attnum
@@ -76,7 +81,7 @@ SELECT s.seqrelid AS oid, n.nspname AS schema, c.relname AS name, s.seqstart AS 
             WHEN c.relpersistence = 'u' THEN 'unlogged'
             WHEN e.objid IS NOT NULL THEN 'belongs to an extension' END AS out_of_scope,
        t.nspname AS column_schema, t.relname AS column_table, t.attname AS column_name, t.type AS column_type,
-       t.relations, t.scanned_bytes
+       t.relations, t.scanned_bytes, t.owner AS column_owner, coalesce(t.hides, false) AS column_hides
 FROM pg_sequence s
 JOIN pg_class c ON c.oid = s.seqrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace

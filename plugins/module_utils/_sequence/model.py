@@ -51,6 +51,9 @@ class Column:
     highest: int | None = None
     scanned_bytes: int | None = 0
     relations: int = 2
+    # Its table's, where rows are read as that role; and whether row security hides rows from it, too.
+    owner: str | None = None
+    hides: bool = False
 
     @property
     def shown(self) -> str:

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from itertools import groupby
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.owner import fetch_as
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.catalogue import CATALOGUE
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.locks import LOCK_TIMEOUT_MS
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import Column, Node, Sequence
@@ -78,20 +81,54 @@ class SequenceReader:
         result: list[Sequence] = []
         for part in in_parts(sequences, LOCKS_PER_QUERY):
             query = " UNION ALL ".join(self._position_of(index, sequence) for index, sequence in enumerate(part))
+            data = self._asked(dict(enumerate(part)), self._extreme, _is_reachable)
             for row in self._connection.fetch(f"SET enable_nestloop = on; {query}"):
                 part[row["index"]] = replace(
                     part[row["index"]],
                     last_value=row["last_value"],
                     is_called=row["is_called"],
-                    data=None if row["data"] is None else int(row["data"]),
+                    data=data.get(row["index"]),
                 )
             result.extend(self._with_own_data(part))
         return result
 
     def _position_of(self, index: int, sequence: Sequence) -> str:
-        data = _farthest(sequence, [self._extreme(sequence, column) for column in self._readable(sequence)])
-        name = self._connection.quoted(sequence.schema, sequence.name)
-        return f"(SELECT {index} AS index, last_value, is_called, {data} AS data FROM {name})"
+        return f"(SELECT {index} AS index, last_value, is_called FROM {self._connection.quoted(sequence.schema, sequence.name)})"
+
+    def _asked(
+        self,
+        sequences: t.Mapping[int, Sequence],
+        query: t.Callable[[Sequence, Column], str],
+        fits: t.Callable[[Sequence, int], bool],
+    ) -> dict[int, int]:
+        """By the number of a sequence the farthest of what a query says of its columns, each read as its table's owner.
+
+        ``fits`` says the same of one value, for columns that are read whole.
+        """
+        by_owner: dict[str | None, list[str]] = {}
+        values: dict[int, list[int]] = {}
+        for index, sequence in sequences.items():
+            for column in self._readable(sequence):
+                if column.hides:
+                    values.setdefault(index, []).extend(self._copied(sequence, column, fits))
+                    continue
+                # numeric: columns of any integer type, and of numeric, side by side.
+                by_owner.setdefault(column.owner, []).append(
+                    f"SELECT {index} AS index, {query(sequence, column)}::numeric::text AS value"
+                )
+        for owner, queries in by_owner.items():
+            together = " UNION ALL ".join(queries)
+            rows = self._connection.fetch(together) if owner is None else fetch_as(self._connection, owner, together)
+            for row in rows:
+                if row["value"] is not None:
+                    values.setdefault(row["index"], []).append(int(Decimal(row["value"])))
+        return {index: (max if sequences[index].increment > 0 else min)(found) for index, found in values.items() if found}
+
+    def _copied(self, sequence: Sequence, column: Column, fits: t.Callable[[Sequence, int], bool]) -> list[int]:
+        """The farthest value of a column whose rows its table's owner may not see: COPY runs no code of his."""
+        rows = _Farthest(max if sequence.increment > 0 else min, lambda value: fits(sequence, value))
+        self._connection.copy_out(compose("COPY {} ({}) TO STDOUT", (column.schema, column.table), column.name), rows)
+        return rows.values
 
     def _readable(self, sequence: Sequence) -> list[Column]:
         # A cycling sequence meets old values by design, so nothing is asked about its data.
@@ -112,10 +149,10 @@ class SequenceReader:
         """Look for own values ahead, where a sequence that is in step has data ahead of it at all."""
         asked = [index for index, sequence in enumerate(sequences) if self._has_data_ahead(sequence)]
         if asked:
-            query = " UNION ALL ".join(self._own_data_of(index, sequences[index]) for index in asked)
-            for row in self._connection.fetch(query):
-                if row["own"] is not None:
-                    sequences[row["index"]] = replace(sequences[row["index"]], own_data=int(row["own"]))
+            for index, own in self._asked(
+                {index: sequences[index] for index in asked}, self._own_values, self._is_own
+            ).items():
+                sequences[index] = replace(sequences[index], own_data=own)
         return sequences
 
     def _has_data_ahead(self, sequence: Sequence) -> bool:
@@ -123,10 +160,6 @@ class SequenceReader:
             return False
         ahead = sequence.data - sequence.next_value
         return ahead >= 0 if sequence.increment > 0 else ahead <= 0
-
-    def _own_data_of(self, index: int, sequence: Sequence) -> str:
-        own = _farthest(sequence, [self._own_values(sequence, column) for column in self._readable(sequence)])
-        return f"(SELECT {index} AS index, {own} AS own)"
 
     def _own_values(self, sequence: Sequence, column: Column) -> str:
         """The farthest own value ahead: among all rows where they are read anyway, else near both ends."""
@@ -143,6 +176,10 @@ class SequenceReader:
             f"(SELECT {function}(v) FROM (SELECT {name} AS v FROM {table} WHERE {near} OFFSET 0) near"
             f" WHERE v % {stride} IN ({remainder}, {remainder - stride}))"
         )
+
+    def _is_own(self, sequence: Sequence, value: int) -> bool:
+        is_between = any(low <= value <= high for low, high in self._ranges(sequence, is_whole=True))
+        return is_between and value % self._node.stride == self._node.node_id % self._node.stride
 
     def _ranges(self, sequence: Sequence, is_whole: bool) -> list[tuple[int, int]]:
         """Where to look, between what the sequence yields next and the end of the data."""
@@ -178,14 +215,27 @@ def _column(row: dict[str, t.Any]) -> Column:
         highest=highest,
         scanned_bytes=row["scanned_bytes"],
         relations=row["relations"],
+        owner=row["column_owner"],
+        hides=row["column_hides"],
     )
 
 
-def _farthest(sequence: Sequence, parts: t.Sequence[str]) -> str:
-    if not parts:
-        return "NULL::numeric"
-    # numeric: columns of any integer type, and of numeric, side by side.
-    return f"{'greatest' if sequence.increment > 0 else 'least'}({', '.join(parts)})::numeric"
+def _is_reachable(sequence: Sequence, value: int) -> bool:
+    return value <= sequence.maximum if sequence.increment > 0 else value >= sequence.minimum
+
+
+class _Farthest:
+    """What COPY writes a column to, value by value: the farthest that fits."""
+
+    def __init__(self, farther: t.Callable[[int, int], int], fits: t.Callable[[int], bool]) -> None:
+        self._farther, self._fits = farther, fits
+        self.values: list[int] = []
+
+    def write(self, row: bytes) -> None:
+        text = row.decode().strip()
+        value = None if text == r"\N" else Decimal(text)
+        if value is not None and value.is_finite() and self._fits(int(value)):
+            self.values[:] = [self._farther(int(value), *self.values)] if self.values else [int(value)]
 
 
 def _bigint(value: int) -> str:

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 multimaster.postgresql contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+# This module_utils file is private to the collection.
+
+"""Queries of tables that belong to others, run so that what their owners have written gains nothing.
+
+To plan a query is enough to run code of a table's owner: the planner evaluates what is constant in the expressions of
+indexes, statistics and checks, as whoever asks. SET ROLE is no protection, since such code can take it back. Only a function that
+runs with the rights of its owner cannot become anybody else again.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
+
+_CREATE = (
+    "CREATE FUNCTION pg_temp.multimaster_read() RETURNS SETOF pg_catalog.json LANGUAGE sql SECURITY DEFINER "
+    "SET search_path = pg_catalog, pg_temp AS {body}; ALTER FUNCTION pg_temp.multimaster_read() OWNER TO {owner}"
+)
+
+
+def fetch_as(connection: Connection, owner: str, query: str) -> list[dict[str, t.Any]]:
+    """Rows of a query, as the role ``owner`` sees them; values are as JSON has them.
+
+    For a superuser's connection, in a transaction or not. The function is called once, and nobody else ever sees it: whatever its
+    owner's code does is rolled back. It is an error where row security would hide rows from the owner, too.
+    """
+    body = sql.Literal(f"SELECT pg_catalog.row_to_json(r) FROM ({query}) r")
+    inside = connection.in_transaction
+    connection.execute("SAVEPOINT multimaster_read" if inside else "BEGIN READ WRITE")
+    try:
+        connection.execute(compose(_CREATE, body=body, owner=owner))
+        return [row["row"] for row in connection.fetch("SELECT pg_temp.multimaster_read() AS row")]
+    finally:
+        connection.execute("ROLLBACK TO multimaster_read; RELEASE multimaster_read" if inside else "ROLLBACK")
