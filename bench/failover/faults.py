@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import subprocess
+import sys
 import time
 import typing as t
 from dataclasses import dataclass, field
@@ -30,6 +34,8 @@ class Fault:
     asked_gap: float | None = None
     # For how long the strike itself may take, from the moment of the first fault on
     lasts: float = 0.0
+    # Everything is slow and nothing is broken: for so long a user waits for an answer, where it is not to be fast.
+    patience: float = 0.0
 
 
 def _postmaster(node: str, signal: str) -> None:
@@ -144,6 +150,51 @@ def switch(node: str) -> None:
         raise SystemExit(f"the planned switch was refused: {answer}")
 
 
+# For how long everything is slow, and the part of a processor that each host then has
+SLOW_SECONDS, STARVED = 45.0, 0.12
+BURNERS = 30
+
+
+def _processors(count: float) -> None:
+    for host in NODES:
+        run("docker", "update", "--cpus", f"{count:.2f}", host)
+
+
+def starve(node: str) -> None:
+    """Both hosts, with all that runs on them: servers, instances of the API, Redis."""
+    _processors(STARVED)
+    try:
+        time.sleep(SLOW_SECONDS)
+    finally:
+        feed(node)
+
+
+def feed(node: str) -> None:
+    _processors(os.cpu_count() or 1)
+
+
+def pause_api(node: str) -> None:
+    """The instance on the active host stands still, again and again."""
+    end = time.monotonic() + SLOW_SECONDS
+    while time.monotonic() < end:
+        on(node, "systemctl kill --signal=STOP failover_api")
+        time.sleep(random.uniform(1, 3))
+        go_on(node)
+        time.sleep(random.uniform(0.5, 1.5))
+
+
+def go_on(node: str) -> None:
+    on(node, "systemctl kill --signal=CONT failover_api")
+
+
+def burn(node: str) -> None:
+    """Beside the hosts, on the machine that carries them."""
+    program = f"import time\nend = time.monotonic() + {SLOW_SECONDS}\nwhile time.monotonic() < end: pass"
+    burners = [subprocess.Popen([sys.executable, "-c", program]) for _number in range(BURNERS)]
+    for burner in burners:
+        burner.wait()
+
+
 ALL = {
     fault.name: fault
     for fault in (
@@ -170,5 +221,15 @@ ALL = {
             lasts=5,
         ),
         Fault("switch", "planned switch", switch, asked_gap=0.02),
+        Fault("starved", "0.12 processors for each host for 45 s", starve, feed, lasts=SLOW_SECONDS, patience=10),
+        Fault(
+            "api-paused",
+            "SIGSTOP of an instance of the API for 1 to 3 s, again and again for 45 s",
+            pause_api,
+            go_on,
+            lasts=SLOW_SECONDS + 4,
+            patience=10,
+        ),
+        Fault("burners", "30 CPU burners beside the hosts for 45 s", burn, lasts=SLOW_SECONDS, patience=10),
     )
 }

@@ -10,6 +10,8 @@ import typing as t
 from journal import Entry
 from timing import percentile
 
+# A request that takes longer, where nothing is broken, in seconds
+SLOW = 1.0
 # What "during" means, and over how long throughput is compared, in seconds
 DURING = 2.0
 COMPARED = 10.0
@@ -44,6 +46,17 @@ def throughput_share(entries: t.Iterable[Entry], fault: float, length: float) ->
     before = sum(fault - length <= end < fault for end in ends)
     after = sum(fault <= end < fault + length for end in ends)
     return after / before if before else None
+
+
+def slowest(entries: t.Iterable[Entry], since: float) -> float:
+    """Of the requests that ended since then."""
+    return max((entry.seconds for entry in entries if entry.finished >= since), default=0.0)
+
+
+def back(entries: t.Iterable[Entry], end: float) -> float:
+    """Seconds from the end of what made everything slow until the last request that was slow, or failed, had ended."""
+    ends = [entry.finished for entry in entries if entry.finished >= end and (not entry.ok or entry.seconds > SLOW)]
+    return max(ends, default=end) - end
 
 
 def summary(entries: t.Sequence[Entry], begin: float, fault: float, end: float) -> dict[str, t.Any]:

@@ -18,7 +18,7 @@ import checks
 import figures
 import journal
 from faults import Fault
-from hosts import DEPLOYMENT, NODES, active_node
+from hosts import DEPLOYMENT, NODES, active_node, ask
 from timing import ROOT, say
 
 # Requests per second of all users together: what two processors carry beside the two hosts
@@ -28,7 +28,7 @@ WARM_UP = 2.0
 
 
 @contextlib.contextmanager
-def users(count: int, seconds: float, name: str, path: Path) -> t.Iterator[subprocess.Popen[bytes]]:
+def users(count: int, seconds: float, name: str, path: Path, patience: float = 0.0) -> t.Iterator[subprocess.Popen[bytes]]:
     """Locust with so many users, for so many seconds at most."""
     environment = {
         **os.environ,
@@ -38,6 +38,7 @@ def users(count: int, seconds: float, name: str, path: Path) -> t.Iterator[subpr
         "FAILOVER_RUN": name,
         "FAILOVER_RATE": str(RATE),
         "FAILOVER_USERS": str(count),
+        "FAILOVER_PATIENCE": str(patience),
     }
     command = [
         sys.executable,
@@ -82,10 +83,10 @@ def one(fault: Fault, count: int, seconds: float) -> dict[str, t.Any]:
     load_before = os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "journal.csv"
-        with users(count, seconds + fault.lasts, f"{fault.name} {count} {time.time_ns()}", path):
+        with users(count, seconds + fault.lasts, f"{fault.name} {count} {time.time_ns()}", path, fault.patience):
             begin = time.monotonic() + WARM_UP
             time.sleep(WARM_UP + seconds / 2)
-            struck = time.monotonic()
+            struck, struck_at = time.monotonic(), time.time()
             fault.strike(node)
             strike_seconds = time.monotonic() - struck
             end = struck + fault.lasts + seconds / 2
@@ -105,6 +106,10 @@ def one(fault: Fault, count: int, seconds: float) -> dict[str, t.Any]:
         "strike_seconds": strike_seconds,
         "load_average": [load_before, os.getloadavg()[0]],
         **figures.summary(entries, begin, struck, end),
+        "slow": fault.patience > 0,
+        "switches": switches(struck_at),
+        "slowest": figures.slowest(entries, struck),
+        "back": figures.back(entries, struck + strike_seconds),
         "convergence": converged,
         "wrong_rows": sum(proof.values()),
         "proof": proof,
@@ -114,6 +119,13 @@ def one(fault: Fault, count: int, seconds: float) -> dict[str, t.Any]:
     return found
 
 
+def switches(since: float) -> int:
+    """How often an instance of the API went to another node since that time; of the one that did so most."""
+    kinds = {"failover", "followed", "switch"}
+    events = [ask(node, "/status", timeout=10)["events"] for node in NODES]
+    return max(sum(event["kind"] in kinds and event["at"] >= since for event in each) for each in events)
+
+
 def line(found: t.Mapping[str, t.Any]) -> str:
     share = found["throughput_share"]
     return (
@@ -121,4 +133,5 @@ def line(found: t.Mapping[str, t.Any]) -> str:
         f"{found['longest_gap_begin']:.1f} s after the fault "
         f"(before {found['longest_gap_before'] * 1000:.0f}), throughput {0 if share is None else share * 100:.0f} %, "
         f"equal {found['convergence']['equal']:.1f} s after healing, {found['wrong_rows']} wrong rows"
+        + (f", {found['switches']} switches, back after {found['back']:.1f} s" if found["slow"] else "")
     )

@@ -4,7 +4,8 @@
 """Users of the API, for Locust: each knows both instances, reads and writes, and notes every answer in the journal.
 
 From the environment: FAILOVER_INSTANCES (addresses), FAILOVER_CA (the authority's certificate), FAILOVER_JOURNAL (file),
-FAILOVER_RUN (part of every name that is written), FAILOVER_RATE (requests per second of all users together), FAILOVER_USERS.
+FAILOVER_RUN (part of every name that is written), FAILOVER_RATE (requests per second of all users together), FAILOVER_USERS,
+FAILOVER_PATIENCE (seconds).
 """
 
 from __future__ import annotations
@@ -32,6 +33,10 @@ THINKS = int(os.environ["FAILOVER_USERS"]) / float(os.environ["FAILOVER_RATE"])
 # An instance answers in time or is left for the other one, at once; whoever answers is asked again. The time is beyond what an
 # instance needs to leave a node that hangs.
 CONNECT_SECONDS, ANSWER_SECONDS, BUDGET_SECONDS = 0.3, 0.6, 5.0
+# Where everything is slow and nothing is broken, an answer is waited for so long and nobody is asked again.
+PATIENCE = float(os.environ.get("FAILOVER_PATIENCE", "0"))
+if PATIENCE:
+    CONNECT_SECONDS = ANSWER_SECONDS = BUDGET_SECONDS = PATIENCE
 
 TLS = gevent.ssl.create_default_context(cafile=os.environ["FAILOVER_CA"])
 

@@ -157,7 +157,7 @@ class Load:
 
                 async def unit(connection: t.Any, _ignored: Attempt, key: int = key) -> None:
                     await connection.execute(
-                        "INSERT INTO journal (id, v) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING", [key, f"row {key}"]
+                        "INSERT INTO public.journal (id, v) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING", [key, f"row {key}"]
                     )
 
                 _ignored, attempt = await self._client.run(unit, write=True)

@@ -15,7 +15,8 @@ class Relay:
     """Passes bytes both ways, until told otherwise.
 
     ``lose_answer_to``: the answer to the next message that holds these bytes is dropped, and the connection with it, after the
-    server has answered: carried out, and nobody knows. ``silent``: nothing passes any more, connections stay open.
+    server has answered: carried out, and nobody knows. ``silent``: nothing passes any more, connections stay open. ``delay``:
+    seconds for which everything is held up. ``accepted`` counts connections.
     """
 
     def __init__(self, port: int) -> None:
@@ -27,6 +28,8 @@ class Relay:
         self.lose_answer_to: bytes | None = None
         self.lost = 0
         self.silent = False
+        self.delay = 0.0
+        self.accepted = 0
 
     async def __aenter__(self) -> Relay:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
@@ -47,6 +50,7 @@ class Relay:
                 await writer.wait_closed()
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.accepted += 1
         self._writers.append(writer)
         self._tasks.append(asyncio.create_task(self._serve(reader, writer)))
 
@@ -75,6 +79,7 @@ class Relay:
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: dict[str, bool], *, to_server: bool
     ) -> None:
         while data := await reader.read(65536):
+            await asyncio.sleep(self.delay)
             while self.silent:
                 await asyncio.sleep(0.05)
             if to_server and self.lose_answer_to and self.lose_answer_to in data:

@@ -13,7 +13,7 @@ import typing as t
 from api_process import Api
 from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import FailoverClient, SwitchRefused
-from multimaster_failover.connection import conninfo
+from multimaster_failover.connection import Patience, conninfo
 from multimaster_failover.past import Past, Verdict
 from multimaster_failover.probe import Probe
 from servers import Server, free_port, wait_until
@@ -180,7 +180,7 @@ def test_wal_switches_never_make_a_sound_node_look_like_a_copy(mesh: FailoverMes
 
     async def story() -> None:
         settings = mesh.node_settings(mesh.a)
-        probe, past = Probe(conninfo(settings.connection, application_name="test", statement_timeout=30), 30), Past()
+        probe, past = Probe(conninfo(settings.connection, application_name="test", statement_timeout=30), Patience(30)), Past()
         slot, seen = mesh.slot(mesh.a), 0
         limit = asyncio.get_running_loop().time() + 120
         while seen < 10:

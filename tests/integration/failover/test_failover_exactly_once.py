@@ -15,7 +15,7 @@ from failover_mesh import PATIENT, FailoverMesh, kill, start_again, until
 from multimaster_failover import Attempt, FailoverClient, TooSlow
 from relay import Relay
 
-INSERT = "INSERT INTO journal (id, v) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING"
+INSERT = "INSERT INTO public.journal (id, v) VALUES (%s, %s) ON CONFLICT (id) DO NOTHING"
 
 
 async def ready(client: FailoverClient) -> None:
@@ -44,7 +44,7 @@ def test_a_commit_whose_acknowledgement_is_lost_is_one_row_on_both(mesh: Failove
 
                 # Both nodes have committed the row before either hears of the other's.
                 mesh.pause()
-                relay.lose_answer_to = b"INSERT INTO journal"
+                relay.lose_answer_to = b"INSERT INTO public.journal"
                 _ignored, attempt = await client.run(unit, write=True)
                 assert relay.lost == 1
                 assert [(each.node, each.in_doubt) for each in attempts] == [("pg1", False), ("pg2", True)]
@@ -166,9 +166,9 @@ def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) 
             attempts.append(attempt)
             async with connection.transaction():
                 await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-                cursor = await connection.execute("SELECT v FROM journal WHERE id = 1")
+                cursor = await connection.execute("SELECT v FROM public.journal WHERE id = 1")
                 (value,) = await cursor.fetchone()
-                await connection.execute("UPDATE journal SET v = %s WHERE id = 1", [str(int(value) + 1)])
+                await connection.execute("UPDATE public.journal SET v = %s WHERE id = 1", [str(int(value) + 1)])
 
         async with client:
             await ready(client)
@@ -187,7 +187,7 @@ def test_the_application_s_own_errors_are_its_own(mesh: FailoverMesh) -> None:
         client = FailoverClient(mesh.settings(**PATIENT))
         async with client:
             await ready(client)
-            for statement in ("SELEC", "SELECT 1/0", "INSERT INTO journal (id) VALUES (1), (1)", "SELECT * FROM nowhere"):
+            for statement in ("SELEC", "SELECT 1/0", "INSERT INTO public.journal (id) VALUES (1), (1)", "SELECT * FROM nowhere"):
                 with pytest.raises(psycopg.Error):
                     await client.fetch(statement, write=True)
             with pytest.raises(ZeroDivisionError):

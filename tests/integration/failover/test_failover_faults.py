@@ -14,7 +14,7 @@ from failover_mesh import PATIENT, FailoverMesh, Load, allowed_gap, freeze, kill
 from multimaster_failover import Attempt, FailoverClient, NoNode
 from servers import Server
 
-SEQUENCE = "journal_id_seq"
+SEQUENCE = "public.journal_id_seq"
 
 
 async def faulted(mesh: FailoverMesh, client: FailoverClient, fault: t.Callable[[Server], None]) -> tuple[Load, float]:
@@ -231,7 +231,7 @@ def test_a_node_that_stopped_getting_the_writes_is_no_refuge_until_it_has_caught
 
 def test_a_table_that_the_warm_up_lacks_is_named_in_the_log(mesh: FailoverMesh, caplog: pytest.LogCaptureFixture) -> None:
     async def warm_up(connection: t.Any) -> None:
-        await connection.execute("SELECT * FROM not_there_yet")
+        await connection.execute("SELECT * FROM public.not_there_yet")
 
     async def story() -> None:
         async with FailoverClient(mesh.settings(**PATIENT), warm_up=warm_up) as client:
@@ -243,25 +243,22 @@ def test_a_table_that_the_warm_up_lacks_is_named_in_the_log(mesh: FailoverMesh, 
             await until(lambda: client.active is not None, what="a node that can be used")
 
     asyncio.run(story())
-    told = [message for message in caplog.messages if 'relation "not_there_yet" does not exist' in message]
+    told = [message for message in caplog.messages if 'relation "public.not_there_yet" does not exist' in message]
     assert sorted(message.split(":")[0] for message in told) == ["pg1", "pg2"]
 
 
 def test_a_read_only_answer_sets_the_node_aside(mesh: FailoverMesh) -> None:
     def read_only(server: Server) -> None:
-        server.query("ALTER SYSTEM SET default_transaction_read_only = on")
-        server.query("SELECT pg_reload_conf()")
+        """As a standby answers. A default that somebody set is not it: the client's sessions have their own."""
+        answer = "BEGIN RAISE EXCEPTION USING ERRCODE = 'read_only_sql_transaction'; END"
+        server.query(f"CREATE FUNCTION public.no() RETURNS trigger LANGUAGE plpgsql AS $$ {answer} $$", db=mesh.db)
+        server.query("CREATE TRIGGER no BEFORE INSERT ON journal EXECUTE FUNCTION public.no()", db=mesh.db)
 
-    try:
-        client = FailoverClient(mesh.settings(**PATIENT))
-        load, _quiet_gap = asyncio.run(faulted(mesh, client, read_only))
-        assert load.failed == []
-        # Later reasons are those of the connections that were cut with it.
-        assert next(event for event in client.events.last() if event.kind == "set_aside").why == "it takes no writes"
-    finally:
-        mesh.a.query("SET default_transaction_read_only = off")
-        mesh.a.query("ALTER SYSTEM RESET default_transaction_read_only")
-        mesh.a.query("SELECT pg_reload_conf()")
+    load, _quiet_gap = asyncio.run(faulted(mesh, client := FailoverClient(mesh.settings(**PATIENT)), read_only))
+    assert load.failed == []
+    # Later reasons are those of the connections that were cut with it.
+    assert next(event for event in client.events.last() if event.kind == "set_aside").why == "it takes no writes"
+    mesh.a.query("DROP FUNCTION public.no CASCADE", db=mesh.db)
     mesh.assert_all_there_once(load.keys)
 
 

@@ -14,7 +14,7 @@ from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import Agreement, Attempt, FailoverClient, Record
 from multimaster_failover.redis_agreement import RedisAgreement
 
-INSERT = "INSERT INTO journal (id, v) VALUES (%s, %s)"
+INSERT = "INSERT INTO public.journal (id, v) VALUES (%s, %s)"
 
 
 class Write:

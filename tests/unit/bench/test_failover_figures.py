@@ -89,3 +89,10 @@ def test_series_for_plots_have_a_value_for_every_step():
     assert found["requests"] == [4, 0, 0, 0]
     assert found["failed"] == [0, 0, 2, 0]
     assert found["p50"][1:] == [None] * 3
+
+
+def test_back_is_when_the_last_slow_request_has_ended():
+    entries = [write(9, seconds=5), write(11, seconds=3), write(12), write(11.5, error="503"), write(13, seconds=0.9)]
+    assert figures.back(entries, 10) == pytest.approx(1.5)
+    assert figures.back(entries[2:3], 10) == 0
+    assert figures.slowest(entries, 10) == pytest.approx(3)

@@ -17,7 +17,7 @@ from journal import Entry
 ENTRIES = [Entry("write", moment / 50 - 0.005, moment / 50, "", "", 1, moment, "x") for moment in range(1000)]
 API = {
     "fault": "kill", "title": "kill -9 <of the postmaster>", "users": 10, "asked_gap": 0.05, "convergence": {"equal": 1.5},
-    "wrong_rows": 0, "series": figures.series(ENTRIES, 0, 10, 20), **figures.summary(ENTRIES, 0, 10, 20),
+    "wrong_rows": 0, "slow": False, "series": figures.series(ENTRIES, 0, 10, 20), **figures.summary(ENTRIES, 0, 10, 20),
 }  # fmt: skip
 CLASS = {
     "fault": "kill", "rounds": 20, "requests": 12000, "failed": 0, "asked_gap": 0.05,
@@ -137,3 +137,13 @@ def test_what_the_api_costs_alone_needs_no_picture(results, folder):
 def test_only_what_was_measured_has_a_table(results):
     results["comparison"] = []
     assert "HAProxy and libpq" not in failover_report.markdown(results)
+
+
+def test_what_is_only_slow_has_a_table_of_its_own(results):
+    slow = {**API, "title": "starved", "slow": True, "slowest": 4.0, "switches": 2, "back": 2.5}
+    results["api"].append(slow)
+    assert [title for title, _head, _body in failover_report.tables(results)][1:3] == [
+        "The API under load", "The API where everything is slow",
+    ]  # fmt: skip
+    missed = [line for line in failover_report.missed(results) if "slow" in line]
+    assert [line.rsplit(": ", 2)[1:] for line in missed] == [["Switches", "2"], ["Back after, s", "2.5"]]

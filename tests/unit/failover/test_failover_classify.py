@@ -9,6 +9,7 @@ import psycopg
 import pytest
 from multimaster_failover import NodeSettings, Settings
 from multimaster_failover.classify import Fault, fault, reason
+from multimaster_failover.connection import NoAnswer
 from psycopg import errors
 
 
@@ -17,8 +18,12 @@ from psycopg import errors
     [
         (psycopg.OperationalError("server closed the connection unexpectedly"), True, Fault.NODE),
         (psycopg.OperationalError("connection refused"), True, Fault.NODE),
-        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), True, Fault.BUSY),
-        (psycopg.OperationalError('FATAL:  too many connections for role "app"'), True, Fault.BUSY),
+        # In whatever language: no word of it counts.
+        (psycopg.OperationalError("connection failed: FATAL:  sorry, too many clients already"), True, Fault.NODE),
+        (psycopg.OperationalError("VERHÄNGNISVOLL:  tut mir leid, schon zu viele Verbindungen"), True, Fault.NODE),
+        (NoAnswer("no connection in time"), True, Fault.LATE),
+        # This program stood still in the middle of a transaction.
+        (errors.IdleInTransactionSessionTimeout(), True, Fault.SERIALIZATION),
         (errors.AdminShutdown(), True, Fault.NODE),
         (errors.CannotConnectNow(), True, Fault.NODE),
         (errors.ReadOnlySqlTransaction(), False, Fault.NODE),
@@ -43,7 +48,7 @@ def test_faults(error: Exception, closed: bool, expected: Fault) -> None:
 
 def test_reasons_show_nothing_of_the_server_s_text() -> None:
     assert reason(psycopg.OperationalError('connection to "db1.example.org" failed for user "app"')) == "the connection failed"
-    assert reason(psycopg.OperationalError('too many connections for role "app"')) == "it has no connection left"
+    assert reason(NoAnswer("no connection in time")) == "it gives no connection in time"
     assert reason(errors.ReadOnlySqlTransaction("cannot execute INSERT")) == "it takes no writes"
     assert reason(errors.UndefinedTable('relation "salaries" does not exist')) == "a table is missing"
     assert reason(KeyError("salaries")) == "the program's own warm-up failed"

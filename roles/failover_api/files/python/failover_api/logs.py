@@ -5,11 +5,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import json
 import logging
 import sys
 import typing as t
+
+
+class Disconnected(logging.Filter):
+    """A connection that was lost, or given up in the middle of its TLS handshake: one line, since no program is wrong."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, (OSError, asyncio.TimeoutError)):
+            record.msg, record.args = f"{record.getMessage().splitlines()[0]}: {type(error).__name__}", ()
+            record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+        return True
 
 
 class JsonFormatter(logging.Formatter):
@@ -37,3 +49,4 @@ def set_up(level: str) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.getLogger("uvicorn.access").disabled = True
+    logging.getLogger("asyncio").addFilter(Disconnected())

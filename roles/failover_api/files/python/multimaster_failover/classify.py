@@ -9,6 +9,8 @@ import enum
 
 import psycopg
 
+from .connection import NoAnswer
+
 
 class Fault(enum.Enum):
     """Who is to blame, and so what happens next."""
@@ -17,19 +19,19 @@ class Fault(enum.Enum):
     NODE = "node"
     # The node is alive and busy: the request goes to another one, the node stays.
     BUSY = "busy"
-    # Another transaction came first: the same node again.
+    # No answer came in time, and that alone does not tell whose fault it is.
+    LATE = "late"
+    # Another transaction came first, or this program did not go on with its own: the same node again.
     SERIALIZATION = "serialization"
     # The statement or its values are wrong: the same everywhere.
     APPLICATION = "application"
 
 
-_SERIALIZATION = {"40001", "40P01"}
+_SERIALIZATION = {"40001", "40P01", "25P03"}
 _BUSY = {"57014", "55P03", "53300", "53200"}
 # A read-only answer, a shutdown, a full disk, a failing one
 _NODE = {"25006", "57P01", "57P02", "57P03", "57P05", "53100"}
 _NODE_CLASSES = ("08", "58")
-# An attempt to connect has no SQLSTATE, only the server's words.
-_NO_CONNECTION_LEFT = ("too many clients", "remaining connection slots", "too many connections for")
 
 _REASONS = {
     "25006": "it takes no writes",
@@ -46,12 +48,18 @@ _REASONS = {
 
 
 def fault(error: BaseException, *, connection_closed: bool) -> Fault:
-    """Classify an error that an attempt ended with; ``connection_closed`` says whether its connection is unusable now."""
+    """Classify an error that an attempt ended with; ``connection_closed`` says whether its connection is unusable now.
+
+    By SQLSTATE alone. An attempt to connect has none, whatever the server says, and the server's words are in any language: a
+    node that only lets nobody else in is known by the connections that are there, which go on to be answered.
+    """
+    if isinstance(error, NoAnswer):
+        return Fault.LATE
     if isinstance(error, psycopg.Error):
         code = error.sqlstate
         if code in _SERIALIZATION:
             return Fault.SERIALIZATION
-        if code in _BUSY or _is_full(error):
+        if code in _BUSY:
             return Fault.BUSY
         if code and (code in _NODE or code.startswith(_NODE_CLASSES)):
             return Fault.NODE
@@ -63,10 +71,6 @@ def fault(error: BaseException, *, connection_closed: bool) -> Fault:
     return Fault.APPLICATION
 
 
-def _is_full(error: psycopg.Error) -> bool:
-    return error.sqlstate is None and any(words in str(error) for words in _NO_CONNECTION_LEFT)
-
-
 def reason(error: BaseException) -> str:
     """In a few words, without the server's own text, which may quote statements and addresses."""
     code = getattr(error, "sqlstate", None)
@@ -76,6 +80,6 @@ def reason(error: BaseException) -> str:
         return f"it answered with SQLSTATE {code}"
     if not isinstance(error, (psycopg.Error, OSError)):
         return "the program's own warm-up failed"
-    if isinstance(error, psycopg.Error) and _is_full(error):
-        return "it has no connection left"
+    if isinstance(error, NoAnswer):
+        return "it gives no connection in time"
     return "the connection failed"

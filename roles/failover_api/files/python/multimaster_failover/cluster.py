@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import collections
 import typing as t
 
 from .agreement import Record, new_record
@@ -13,8 +14,13 @@ from .choice import Candidate, State, choose, last_resort
 from .errors import UnknownNode
 from .events import Events
 from .node import Node, WarmUp
+from .pace import Pace
 from .past import Judgement
 from .settings import Settings
+
+# So many times in a minute a node is set aside for being silent: where it is the only one that is, and where much is slow.
+_SWITCHES_A_MINUTE = 30
+_SLOW_SWITCHES_A_MINUTE = 2
 
 
 class Cluster:
@@ -35,6 +41,9 @@ class Cluster:
         self.none_up_since: float | None = None
         # Called with each record that this client has decided on
         self.on_decision: t.Callable[[Record], None] = lambda record: None
+        self.pace = Pace()
+        # When nodes were set aside for being silent
+        self._blamed: collections.deque[float] = collections.deque()
         self._ids = {node.name: node.node_id for node in settings.nodes}
 
     def node(self, name: str) -> Node:
@@ -94,6 +103,29 @@ class Cluster:
         node.pool.close()
         self.events.add("set_aside", node.name, why)
         self.reconsider(f"{node.name}: {why}")
+
+    def blame(self, node: Node, why: str, since: float) -> bool:
+        """Set it aside for its silence since that moment (of the loop's clock), and say whether that was done.
+
+        Only where it can be its fault: another node has answered meanwhile. The last one that can be used stays, unless one that
+        answers is there to take its place in the end; and when all is slow, traffic does not go to and fro.
+        """
+        now = asyncio.get_running_loop().time()
+        others = [other for other in self.nodes.values() if other is not node and other.answered_since(since)]
+        others = [other for other in others if other.state is not State.ASIDE and not other.judged.verdict]
+        if not others:
+            return False
+        quiet = now - (node.report.finished if node.report else since)
+        if quiet < self.settings.stale_wait and all(other.state is not State.UP for other in others):
+            return False
+        while self._blamed and self._blamed[0] < now - 60:
+            self._blamed.popleft()
+        if len(self._blamed) >= (_SWITCHES_A_MINUTE if self.pace.is_calm(now) else _SLOW_SWITCHES_A_MINUTE):
+            return False
+        if node.state is not State.ASIDE:
+            self._blamed.append(now)
+        self.set_aside(node, why)
+        return True
 
     def may_use(self, node: Node, judged: Judgement) -> bool:
         """Whether a node of which this was found may be used. One that looks like a copy from the past only if all nodes do."""

@@ -12,7 +12,7 @@ import socket
 import typing as t
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 Connection = psycopg.AsyncConnection[t.Any]
 
@@ -74,12 +74,62 @@ def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace(" ", "\\ ")
 
 
-async def connect(text: str, timeout: float) -> Connection:
-    """A new connection in autocommit mode. Raises psycopg.OperationalError, also when the time is over."""
+class NoAnswer(psycopg.OperationalError):
+    """None came in time, and nothing tells whose fault that is."""
+
+
+class Patience:
+    """For how long a new connection to a node is waited for, in seconds.
+
+    Longer each time that none came: one that is begun anew again and again never gets through TLS where everything is slow.
+    """
+
+    LONGEST = 16.0
+    TIMES = 4.0
+    # A node that does not even take part in TCP is no reason for patience.
+    REACHED = 1.0
+
+    def __init__(self, least: float) -> None:
+        self.least = self.seconds = least
+
+    @property
+    def is_tried(self) -> bool:
+        return self.seconds > self.least
+
+    def worked(self, seconds: float) -> None:
+        """A connection took so long."""
+        self.seconds = max(self.least, min(self.TIMES * seconds, self.LONGEST))
+
+    def was_in_vain(self, seconds: float) -> None:
+        """So long was waited."""
+        self.seconds = max(self.seconds, min(2 * seconds, self.LONGEST), self.least)
+
+
+async def connect(text: str, patience: Patience) -> Connection:
+    """A new connection in autocommit mode. Raises psycopg.OperationalError or OSError, NoAnswer when the time is over."""
+    if patience.is_tried:
+        await _reach(text, patience.REACHED)
+    began, seconds = asyncio.get_running_loop().time(), patience.seconds
     try:
-        return await asyncio.wait_for(psycopg.AsyncConnection.connect(text, autocommit=True), timeout)
+        connection = await asyncio.wait_for(psycopg.AsyncConnection.connect(text, autocommit=True), seconds)
     except asyncio.TimeoutError:
-        raise psycopg.OperationalError("no connection in time") from None
+        patience.was_in_vain(seconds)
+        raise NoAnswer("no connection in time") from None
+    patience.worked(asyncio.get_running_loop().time() - began)
+    return connection
+
+
+async def _reach(text: str, timeout: float) -> None:
+    """Raises NoAnswer where packets get lost on the way, and OSError where nobody listens."""
+    parameters = conninfo_to_dict(text)
+    host, port = parameters.get("hostaddr") or parameters.get("host"), parameters.get("port")
+    if not host or str(host).startswith(("/", "@")) or "," in str(host):
+        return
+    try:
+        _reader, writer = await asyncio.wait_for(asyncio.open_connection(str(host), int(port or 5432)), timeout)
+    except asyncio.TimeoutError:
+        raise NoAnswer("it cannot be reached") from None
+    writer.transport.abort()
 
 
 def cut(connection: Connection) -> None:
@@ -125,14 +175,16 @@ class Deadline:
     """Cuts a connection when the time is over, unless it was left before.
 
     This program itself may be what is slow (a busy machine, a host that was paused): then the timer comes late, or the answer
-    is there and was not read yet. Such a deadline is put off, some times at most.
+    is there and was not read yet. Such a deadline is put off, some times at most. ``more`` is asked when the time is over, and
+    says for how many seconds there is reason to wait on.
     """
 
     LATE = 0.05
     PUT_OFF = 3
 
-    def __init__(self, connection: Connection, seconds: float) -> None:
+    def __init__(self, connection: Connection, seconds: float, more: t.Callable[[], float] | None = None) -> None:
         self.expired = False
+        self._more = more
         self._connection = connection
         self._seconds = seconds
         self._put_off = 0
@@ -154,6 +206,10 @@ class Deadline:
         if self._put_off < self.PUT_OFF and (is_late or not is_quiet(self._connection)):
             self._put_off += 1
             self._set(self._seconds / 2)
+            return
+        more = self._more() if self._more else 0.0
+        if more > 0:
+            self._set(more)
             return
         self.expired = True
         cut(self._connection)

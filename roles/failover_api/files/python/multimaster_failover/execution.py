@@ -21,6 +21,9 @@ from .node import Node
 
 Result = t.TypeVar("Result")
 
+# While it goes nowhere better, an attempt is looked at so often, in seconds.
+_LOOK_AGAIN = 0.1
+
 
 @dataclass(frozen=True)
 class Attempt:
@@ -55,16 +58,19 @@ class Executor:
         raises by its own fault.
         """
         loop = asyncio.get_running_loop()
-        end = loop.time() + (budget or self._settings.budget)
-        allowed = deadline or self._settings.deadline
-        request = _Request(write)
+        request = _Request(write, loop.time(), budget or self._settings.budget, deadline or self._settings.deadline)
         while True:
             if write and not self.gate.is_set():
                 await self.gate.wait()
-            remaining = end - loop.time()
+            remaining = await self._time_left(request)
             if remaining <= 0:
                 raise request.failed(OutOfTime, "the time of the request is over")
             node = self._pick(request)
+            if node is None:
+                await asyncio.sleep(_LOOK_AGAIN / 2)
+                continue
+            if node.name in request.avoid:
+                await asyncio.sleep(_LOOK_AGAIN / 2)
             connection = await self._connection(node, request, remaining)
             if connection is None:
                 continue
@@ -76,8 +82,7 @@ class Executor:
             attempt = Attempt(node.name, node.role, request.number, request.in_doubt)
             node.writes += write
             started = loop.time()
-            # With no other node left to turn to, the rest of the request's time is waited here.
-            timer = Deadline(connection, remaining if node.name in request.avoid else min(allowed, remaining))
+            timer = Deadline(connection, min(request.deadline, remaining), self._waiter(node, request, started))
             try:
                 with timer:
                     result = await unit(connection, attempt)
@@ -93,17 +98,50 @@ class Executor:
                 node.writes -= write
                 node.pool.release(connection)
 
-    def _pick(self, request: _Request) -> Node:
+    def _pick(self, request: _Request) -> Node | None:
+        """The node to try; None while there is none, and one that is only slow is expected."""
         node = self._cluster.current()
+        is_calm = self._cluster.pace.is_calm(asyncio.get_running_loop().time())
         if node is None:
+            if not is_calm and any(each.is_expected for each in self._cluster.nodes.values()):
+                return None
             raise request.failed(NoNode, "no node can be used")
         if node.name in request.avoid:
             others = [other for other in self._usable() if other.name not in request.avoid]
             if others:
                 return others[0]
-            if not request.unanswered:
+            if not request.unanswered and is_calm:
                 raise request.failed(TooSlow, "the servers took too long")
         return node
+
+    def _remaining(self, request: _Request) -> float:
+        """Seconds that are left of its time. There is more of that while all nodes are slow and one of them still answers."""
+        now = asyncio.get_running_loop().time()
+        lately = now - request.budget - self._cluster.pace.WINDOW
+        if any(node.answered_since(lately) for node in self._cluster.nodes.values()):
+            request.granted = max(request.granted, self._cluster.pace.granted(request.budget, now))
+        return request.began + request.granted - now
+
+    async def _time_left(self, request: _Request) -> float:
+        """The same; where it seems to be over, this program may only have stood still, which it is to notice first."""
+        remaining = self._remaining(request)
+        if remaining <= 0:
+            await asyncio.sleep(_LOOK_AGAIN)
+            remaining = self._remaining(request)
+        return remaining
+
+    def _waiter(self, node: Node, request: _Request, started: float) -> t.Callable[[], float]:
+        """For how long an attempt is waited for beyond its deadline: until it can be expected to go better elsewhere."""
+
+        def more() -> float:
+            now, remaining = asyncio.get_running_loop().time(), self._remaining(request)
+            due = started + self._cluster.pace.stretched(request.deadline, now)
+            if now < due:
+                return min(due - now, remaining)
+            others = [other for other in self._usable() if other is not node and other.name not in request.avoid]
+            return 0.0 if any(other.answered_since(started) for other in others) else min(_LOOK_AGAIN, remaining)
+
+        return more
 
     def _belongs(self, node: Node, request: _Request) -> bool:
         """Whether a write may begin on the node that was picked for it before."""
@@ -113,15 +151,23 @@ class Executor:
         return node is current or (current.name in request.avoid and node.state is State.UP)
 
     def _usable(self) -> list[Node]:
-        return [node for node in self._cluster.nodes.values() if node.state is State.UP]
+        """Those that can be used, without such as are only used for want of any other."""
+        return [node for node in self._cluster.nodes.values() if node.state is State.UP and not node.judged.verdict]
 
     async def _connection(self, node: Node, request: _Request, remaining: float) -> Connection | None:
         try:
             return await node.pool.acquire(remaining)
         except TimeoutError:
-            raise request.failed(OutOfTime, "all connections are in use") from None
+            if await self._time_left(request) <= 0:
+                raise request.failed(OutOfTime, "all connections are in use") from None
         except (psycopg.Error, OSError) as error:
-            if fault(error, connection_closed=True) is Fault.BUSY:
+            kind = fault(error, connection_closed=True)
+            if kind is Fault.LATE:
+                # The next one is given more time.
+                request.avoid.add(node.name)
+                request.unanswered = True
+            elif kind is Fault.BUSY or (node.state is not State.ASIDE and node.probe.is_connected):
+                # It lets nobody else in; the probe's connection goes on.
                 request.avoid.add(node.name)
                 request.unanswered = False
             else:
@@ -130,15 +176,13 @@ class Executor:
 
     def _unanswered(self, node: Node, request: _Request, started: float) -> None:
         request.doubt(self._cluster, node)
-        if not node.answered_since(started):
-            self._cluster.set_aside(node, "it hangs")
+        if not node.answered_since(started) and self._cluster.blame(node, "it hangs", started):
             return
         # Its probes are answered: a long wait for a lock, or a disk that takes no writes.
         node.strikes += request.write
         # The last node that can be used is never set aside for being slow.
-        if node.strikes >= self._settings.write_strikes and self._usable() != [node]:
-            self._cluster.set_aside(node, f"{node.strikes} writes in a row were not answered")
-        else:
+        many = node.strikes >= self._settings.write_strikes
+        if not (many and self._cluster.blame(node, f"{node.strikes} writes in a row were not answered", started)):
             request.avoid.add(node.name)
             request.unanswered = True
 
@@ -162,8 +206,10 @@ class Executor:
 class _Request:
     """What one request has met so far."""
 
-    def __init__(self, write: bool) -> None:
-        self.write = write
+    def __init__(self, write: bool, began: float, budget: float, deadline: float) -> None:
+        self.write, self.began, self.budget, self.deadline = write, began, budget, deadline
+        # Its time from its beginning on
+        self.granted = budget
         self.number = 0
         self.conflicts = 0
         self.in_doubt = False

@@ -10,7 +10,7 @@ import typing as t
 
 from .catching_up import CatchUp
 from .choice import Candidate, State
-from .connection import Connection, Deadline, connect, conninfo, discard
+from .connection import Connection, Deadline, Patience, connect, conninfo, discard
 from .lag import Trail
 from .past import Judgement, Past, Verdict
 from .pool import Pool
@@ -31,10 +31,12 @@ class Node:
         self.role = settings.role(node.name)
         text = conninfo(node.connection, application_name=application_name, statement_timeout=settings.statement_timeout)
 
+        patience = Patience(settings.connect_timeout)
+
         async def opener() -> Connection:
-            connection = await connect(text, settings.connect_timeout)
+            connection = await connect(text, patience)
             if warm_up is not None:
-                with Deadline(connection, settings.connect_timeout):
+                with Deadline(connection, patience.seconds):
                     try:
                         await warm_up(connection)
                     except BaseException:
@@ -43,7 +45,7 @@ class Node:
             return connection
 
         self.pool = Pool(opener, settings.pool_min, settings.pool_max)
-        self.probe = Probe(text, settings.connect_timeout)
+        self.probe = Probe(text, patience)
         self.trail = Trail()
         self.past = Past()
         self.judged = Judgement(Verdict.SOUND)
@@ -59,7 +61,10 @@ class Node:
         self.lacks_rows = False
         # Since when nobody can say how far it is behind; None while that is known
         self.unknown_since: float | None = None
-        self.probe_failures = 0
+        # Since when it is waited for what it says to a probe, or when it was asked last (the loop's clock)
+        self.asked = 0.0
+        # Nothing that it said keeps it from being used: it is only slow, or was not asked yet.
+        self.is_expected = True
         self.strikes = 0
         # Writes under way on it
         self.writes = 0

@@ -19,6 +19,9 @@ from .connection import Connection, cut, discard, is_idle, is_quiet
 
 Opener = t.Callable[[], t.Awaitable[Connection]]
 
+# So many connections are opened at the same time: where time is short, more would keep each other from being ready.
+_AT_A_TIME = 2
+
 
 class Pool:
     """Between ``minimum`` and ``maximum`` connections while it is open."""
@@ -31,6 +34,7 @@ class Pool:
         self._used: set[Connection] = set()
         self._waiting: collections.deque[asyncio.Future[Connection]] = collections.deque()
         self._opening: set[asyncio.Task[None]] = set()
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
         # Why the last attempt to open a connection failed
         self._failure: Exception | None = None
         self.is_open = False
@@ -113,8 +117,9 @@ class Pool:
             return
         self._hand_over(connection)
 
-    async def check(self, works: t.Callable[[Connection], t.Awaitable[bool]]) -> None:
-        """Ask the connection that has been idle longest whether it still works, and keep the pool warm."""
+    async def check(self, works: t.Callable[[Connection], t.Awaitable[bool]]) -> bool:
+        """Ask the connection that has been idle longest whether it still works, and keep the pool warm. False without any."""
+        fine = False
         if self._idle:
             connection = self._idle.popleft()
             self._used.add(connection)
@@ -131,6 +136,7 @@ class Pool:
                 discard(connection)
         if self.is_open:
             self._refill()
+        return fine
 
     def keep(self, count: int) -> None:
         """From now on so many connections are kept open, if the maximum allows it."""
@@ -156,7 +162,8 @@ class Pool:
 
     async def _open_in_background(self) -> None:
         try:
-            connection = await self._open_one()
+            async with self._turns:
+                connection = await self._open_one()
         except Exception as error:  # noqa: BLE001 - a program's warm-up may raise anything
             self._failure = error
             # With connections left, those who wait get one of these.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from .connection import Connection, Deadline, connect, discard
+from .connection import Connection, Deadline, NoAnswer, Patience, connect, discard, is_quiet
 
 # Open to every role: no privilege is needed for any of it.
 # The slots are read before the positions: whatever a subscriber has confirmed by then lies before the insert position. Not so
@@ -106,26 +106,33 @@ def read_report(
 class Probe:
     """Asks one node. Not for two callers at a time."""
 
-    def __init__(self, conninfo: str, connect_timeout: float) -> None:
+    def __init__(self, conninfo: str, patience: Patience) -> None:
         self._conninfo = conninfo
-        self._connect_timeout = connect_timeout
+        self._patience = patience
         self._connection: Connection | None = None
         self._system_id = self._server_start = ""
         self._connections = 0
 
     async def ask(self, timeout: float) -> Report:
-        """The node's answer within ``timeout``.
+        """The node's answer, for which a connection is waited for so long at most.
 
-        Raises psycopg.Error where it cannot be had, TimeoutError where none came. A connection that turns out to be broken is
-        made anew once: somebody may have ended just this session.
+        Raises psycopg.Error or OSError where it cannot be had, NoAnswer where none came. A connection that turns out to be broken
+        is made anew once: somebody may have ended just this session.
         """
         reused = self._connection is not None
         try:
             return await self._ask(timeout)
+        except NoAnswer:
+            raise
         except psycopg.OperationalError:
             if not reused:
                 raise
         return await self._ask(timeout)
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection that the server has not closed."""
+        return self._connection is not None and is_quiet(self._connection)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -135,7 +142,7 @@ class Probe:
     async def _ask(self, timeout: float) -> Report:
         loop = asyncio.get_running_loop()
         if self._connection is None:
-            self._connection = await connect(self._conninfo, self._connect_timeout)
+            self._connection = await connect(self._conninfo, self._patience)
             self._connections += 1
             self._system_id, self._server_start = await self._row(self._connection, _IDENTITY, timeout)
         started = loop.time()
@@ -157,7 +164,7 @@ class Probe:
             except BaseException:
                 self.close()
                 if deadline.expired:
-                    raise TimeoutError from None
+                    raise NoAnswer("no answer in time") from None
                 raise
         assert row is not None  # noqa: S101 - both queries have one row
         return row
