@@ -43,10 +43,21 @@ SELECT subname, subenabled, subslotname IS NOT NULL FROM pg_catalog.pg_subscript
 WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) ORDER BY subname
 """
 _TABLES = """
-SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), c.oid
+SELECT n.nspname, c.relname, pg_catalog.format('%I.%I', n.nspname, c.relname), r.rolname, r.rolsuper,
+       c.relrowsecurity AND c.relforcerowsecurity AND NOT r.rolbypassrls
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_catalog.pg_roles r ON r.oid = c.relowner
 WHERE c.relkind = 'r' AND c.relpersistence <> 't' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast')
 ORDER BY 1, 2
+"""
+# To plan a query runs code of the table's owner as whoever asks, who is a superuser here, on a host that is not the owner's. Only
+# a function that runs with the rights of its owner cannot become anybody else again.
+_COUNT_AS_OWNER = """
+BEGIN READ WRITE;
+CREATE FUNCTION pg_temp.multimaster_count() RETURNS pg_catalog.int8 LANGUAGE sql SECURITY DEFINER
+    SET search_path = pg_catalog, pg_temp AS {body};
+ALTER FUNCTION pg_temp.multimaster_count() OWNER TO {owner};
+SELECT pg_temp.multimaster_count()
 """
 _AMCHECK = """
 SELECT nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'amcheck'
@@ -186,10 +197,34 @@ def is_damage(error: psycopg2.Error) -> bool:
 
 def _count(session: t.Any) -> dict[str, int]:
     counted = {}
-    for schema, table, shown, _oid in _rows(session, _TABLES):
-        query = sql.SQL("SELECT count(*) FROM ONLY {}").format(sql.Identifier(schema, table))
-        counted[shown] = _rows(session, query)[0][0]
+    for schema, table, shown, owner, is_superusers, hides in _rows(session, _TABLES):
+        name = sql.Identifier(schema, table)
+        query = sql.SQL("SELECT count(*) FROM ONLY {}").format(name)
+        if is_superusers:
+            counted[shown] = _rows(session, query)[0][0]
+        elif hides:
+            # From its owner, too. COPY runs no code of his.
+            rows = _Rows()
+            with session.cursor() as cursor:
+                cursor.copy_expert(sql.SQL("COPY {} TO STDOUT").format(name), rows)
+            counted[shown] = rows.count
+        else:
+            body = sql.Literal(query.as_string(session))
+            try:
+                counted[shown] = _rows(session, sql.SQL(_COUNT_AS_OWNER).format(body=body, owner=sql.Identifier(owner)))[0][0]
+            finally:
+                _run(session, "ROLLBACK")
     return counted
+
+
+class _Rows:
+    """What COPY writes to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def write(self, _row: bytes) -> None:
+        self.count += 1
 
 
 def _rows(session: t.Any, query: t.Any, parameters: t.Sequence[t.Any] | None = None) -> list[tuple[t.Any, ...]]:
