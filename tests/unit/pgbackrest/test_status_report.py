@@ -13,8 +13,8 @@ import jinja2
 import pytest
 import yaml
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_plan import backup_plan
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_status import backup_status
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._mesh_status import mesh_status
 
 PLAYBOOKS = Path(__file__).resolve().parents[3] / "playbooks"
 BACKUP = {"label": "F", "type": "full", "age_seconds": 20 * 86400, "timestamp": "2026-11-01T00:00:00Z", "restorable": True}
@@ -23,21 +23,24 @@ FRESH = {**BACKUP, "label": "I", "type": "incr", "age_seconds": 60, "timestamp":
 
 @pytest.mark.parametrize(("of_taker", "problems"), [({}, 2), ({"pgbackrest_schedules": {"full": "monthly", "diff": ""}}, 0)])
 def test_a_full_backup_that_is_too_old(of_taker: dict[str, t.Any], problems: int) -> None:
-    stanza = {"name": "pg1", "backups": [BACKUP, FRESH], "problems": [], "windows": []}
-    node = {"node": {"version": "16"}, "problems": []}
-    variables = {
-        **yaml.safe_load((PLAYBOOKS / "vars/status.yml").read_text()),
-        "groups": {"backup": ["pg1"], "backup_repository": ["repo"]},
-        "hostvars": {"pg1": {"status_node": node, "status_repository": {"stanzas": [stanza]}}, "repo": of_taker},
-        "multimaster_nodes": [{"name": "pg1", "node_id": 1, "address": "192.0.2.1"}],
-    }
+    wired = yaml.safe_load((PLAYBOOKS / "vars/status.yml").read_text())
+    usual = yaml.safe_load((PLAYBOOKS.parent / "roles/pgbackrest/defaults/main.yml").read_text())["pgbackrest_schedules"]
     # The collection is not installed where this runs: its filters by short names.
-    report = variables["status_report"]
     environment = jinja2.Environment()
-    environment.filters |= {"backup_plan": backup_plan, "backup_status": backup_status}
-    schedules = yaml.safe_load((PLAYBOOKS.parent / "roles/pgbackrest/defaults/main.yml").read_text())["pgbackrest_schedules"]
-    given = {**variables, "status_usual_schedules": schedules, "status_backup_age_seconds": 90000}
-    compiled = environment.from_string(report.replace("multimaster.postgresql.", ""))
-    (told,) = ast.literal_eval(compiled.render(given))
+    environment.filters |= {"backup_status": backup_status}
+
+    def rendered(text: str, **variables: t.Any) -> t.Any:
+        return ast.literal_eval(environment.from_string(text.replace("multimaster.postgresql.", "")).render(variables))
+
+    schedules = rendered(
+        wired["status_schedules"], hostvars={"repo": of_taker}, backup_plan={"taker": "repo"}, status_usual_schedules=usual,
+    )
+    stanza = {"name": "pg1", "backups": [BACKUP, FRESH], "problems": [], "windows": []}
+    backups = rendered(
+        wired["status_answer"]["backups"], status_stanza=stanza, status_schedules=schedules, status_backup_age_seconds=90000,
+    )
+    (told,) = mesh_status(
+        [{"name": "pg1", "node_id": 1, "address": "192.0.2.1"}], {"pg1": {"error": "It is down.", "backups": backups}}
+    )
     # The full one stands for the differential one, which is as late.
-    assert [each.split(" backup is ")[0] for each in told["problems"]] == ["Its newest full", "Its newest diff"][:problems]
+    assert [each.split(" backup is ")[0] for each in told["problems"][1:]] == ["Its newest full", "Its newest diff"][:problems]
