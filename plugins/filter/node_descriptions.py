@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems, seen
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descriptions import (
     database_problems,
     node_descriptions,
@@ -22,6 +22,7 @@ class FilterModule:
         return {
             "database_problems": database_problems,
             "join_problems": join_problems,
+            "join_seen": seen,
             "node_descriptions": node_descriptions,
             "node_pairs": node_pairs,
             "slot_suffixes": slot_suffixes,

@@ -128,8 +128,9 @@ options:
     description:
       - What to do when a new subscription copies nothing, although all tables here are empty, the peer's hold rows, and this
         database has no other subscription. A node that is new or was rebuilt empty would never get these rows.
+      - V(elsewhere) says that another subscription of this database, which is yet to be made, copies them.
     type: str
-    choices: [fail, warn]
+    choices: [fail, warn, elsewhere]
     default: fail
   start_lsn:
     description:

@@ -25,7 +25,7 @@ def join_problems(
 ) -> list[str]:
     """Why the node ``name`` must not join as it would, one sentence for each database.
 
-    ``known`` are the ``subscriptions`` that pg_node_differences returned on each node of this run.
+    ``known``: of each node of this run what ``seen`` made, or the ``subscriptions`` that pg_node_differences returned.
     """
     peers = [node["name"] for node in nodes if node["name"] != name]
     others = [peer for peer in peers if peer != seed]
@@ -44,7 +44,7 @@ def join_problems(
         if absent:
             problems.append(
                 f"{name} would join the database {database}, and whether other nodes write to it cannot be seen, because "
-                f"{_listed(absent)} is no part of this run: run it on all nodes."
+                f"{_listed(absent)} could not be asked: run it on all nodes, with all of their servers up."
             )
         elif writers:
             problems.append(
@@ -54,6 +54,35 @@ def join_problems(
                 "multimaster_join_confirmed=true; write there again once it has ended."
             )
     return problems
+
+
+def seen(
+    nodes: t.Sequence[Mapping], answers: t.Mapping[str, Mapping], databases: t.Sequence[Mapping]
+) -> dict[str, list[dict[str, t.Any]]]:
+    """Of each node that was asked: which subscriptions to its peers are there, and whether each ever received a change.
+
+    ``answers`` are the results of pg_multimaster_info by node: skipped where there is no server yet, and without
+    ``subscriptions`` where it did not answer.
+    """
+    return {
+        name: [
+            {"login_db": database, "name": subscription, "exists": there, "received": there and position is not None}
+            for database, subscription, there, position in _subscriptions(nodes, name, answer, databases)
+        ]
+        for name, answer in answers.items()
+        if answer.get("skipped") or "subscriptions" in answer
+    }
+
+
+def _subscriptions(
+    nodes: t.Sequence[Mapping], name: str, answer: Mapping, databases: t.Sequence[Mapping]
+) -> t.Iterator[tuple[str, str, bool, str | None]]:
+    found = {(entry["database"], entry["name"]): entry["applied_lsn"] for entry in answer.get("subscriptions", ())}
+    for node in nodes:
+        if node["name"] != name:
+            for database in databases:
+                key = (database["name"], f"sub_from_{node['name']}")
+                yield (*key, key in found, found.get(key))
 
 
 def _of(entries: t.Sequence[Mapping], database: str, peer: str) -> Mapping:

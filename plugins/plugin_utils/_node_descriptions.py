@@ -154,9 +154,10 @@ def subscriptions(
 ) -> list[Options]:
     """The options of pg_subscription_mm for each peer and database, without the password.
 
-    The rows of the node ``seed`` are copied, once; from the others come those that are written from now on. ``options`` are the
-    same for all.
+    The rows of the node ``seed`` are copied, once and first; from the others come those that are written from now on. ``options``
+    are the same for all.
     """
+    copies = any(peer["name"] == seed for peer in peers)
     return [
         {
             "login_db": database["name"],
@@ -166,8 +167,9 @@ def subscriptions(
             "copy_data": peer["name"] == seed,
             "peer": _peer(peer, user, tls_directory, crl_file),
             **options,
+            **({"uncopied_rows": "elsewhere"} if copies and peer["name"] != seed else {}),
         }
-        for peer in peers
+        for peer in sorted(peers, key=lambda peer: peer["name"] != seed)
         for database in databases
     ]
 

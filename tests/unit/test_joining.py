@@ -10,7 +10,7 @@ import subprocess
 import typing as t
 from pathlib import Path
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._joining import join_problems, seen
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("pg1", "pg2", "pg3")
@@ -96,6 +96,27 @@ def test_a_run_on_the_new_node_alone_cannot_see_what_the_others_do() -> None:
 
 def test_a_check_run_that_has_nothing_to_compare_yet_is_no_join() -> None:
     assert problems({"pg1": [], "pg2": [], "pg3": []}) == []
+
+
+def test_before_anything_is_compared_the_servers_say_the_same() -> None:
+    def entry(peer: str, applied: str | None) -> dict[str, t.Any]:
+        return {"database": "imdb", "name": f"sub_from_{peer}", "applied_lsn": applied}
+
+    answers: dict[str, dict[str, t.Any]] = {
+        "pg1": {"subscriptions": [entry("pg2", "0/10")]},
+        "pg2": {"subscriptions": [entry("pg1", "0/20"), {"database": "other", "name": "sub_from_pg3", "applied_lsn": "0/1"}]},
+        "pg3": {"skipped": True},
+    }
+    databases = [{"name": "imdb"}]
+    assert seen(NODES, answers, databases) == mesh(received=["1<2", "2<1"])
+    (problem,) = problems(seen(NODES, answers, databases))
+    assert "pg2 wrote to it" in problem
+    answers["pg2"] = {"failed": True, "msg": "no connection"}
+    (problem,) = problems(seen(NODES, answers, databases))
+    assert "pg2 could not be asked" in problem
+    assert "pg2" not in seen(NODES, answers, databases)
+    answers["pg1"] = answers["pg2"] = {"skipped": True}
+    assert problems(seen(NODES, answers, databases)) == []
 
 
 # The role, with what its comparison found on three hosts. Without databases, nothing is left to do but to refuse.

@@ -65,6 +65,13 @@ def test_one_subscription_for_each_peer_and_database_and_only_the_seed_s_rows_ar
         ("imdb", "sub_from_pg3", "slot_3_to_2", False),
         ("My-Shop", "sub_from_pg3", "slot_3_to_2_my_shop", False),
     ]
+    # What the seed's copy brings does not stay behind; that of the seed itself would.
+    assert [s.get("uncopied_rows") for s in node()["subscriptions"]] == [None, None, "elsewhere", "elsewhere"]
+    assert {s.get("uncopied_rows") for s in node(seed="pg2")["subscriptions"]} == {None}
+
+
+def test_the_seed_is_copied_first_wherever_it_stands_in_the_inventory() -> None:
+    assert [s["name"] for s in node(seed="pg3")["subscriptions"]] == ["sub_from_pg3"] * 2 + ["sub_from_pg1"] * 2
 
 
 def test_the_peer_is_verified_and_its_password_is_not_part_of_the_description() -> None:

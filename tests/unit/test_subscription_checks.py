@@ -198,6 +198,8 @@ def test_an_empty_node_that_would_copy_nothing_is_refused() -> None:
 
 def test_an_empty_node_that_has_or_will_get_the_rows_is_no_such_node() -> None:
     behind = {T: PublishedTable(frozenset({"id"}), has_row=True), U: PublishedTable(frozenset({"id"}))}
+    elsewhere = wanted(uncopied_rows="elsewhere")
+    assert plan_for(elsewhere, nothing_yet(tables=tables(published=behind))).warnings == []
     rows = tables(published=behind)
     # It joined by another subscription; an interrupted run made the slot, which keeps what came since; rows here, too.
     other = OtherSubscription("sub_from_pg3", "imdb", "slot_3", CONNINFO)

@@ -73,7 +73,7 @@ SUBSCRIPTION_SPEC: dict[str, dict[str, t.Any]] = {
     "failover": {"type": "bool"},
     "copy_data": {"type": "bool", "default": False},
     "copy_into_nonempty": {"type": "bool", "default": False},
-    "uncopied_rows": {"type": "str", "choices": ["fail", "warn"], "default": "fail"},
+    "uncopied_rows": {"type": "str", "choices": ["fail", "warn", "elsewhere"], "default": "fail"},
     "start_lsn": {"type": "str"},
     "leftover_slot": {"type": "str", "choices": ["fail", "adopt", "replace"], "default": "fail"},
     "lost_slot": {"type": "str", "choices": ["fail", "recreate"], "default": "fail"},

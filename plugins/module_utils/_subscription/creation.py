@@ -98,6 +98,8 @@ def _rows_left_behind(wanted: Wanted, state: State, names: t.Collection[TableNam
     if not behind:
         return []
     joins = not here and not any(other.database == state.local.database for other in state.local.others)
+    if joins and wanted.uncopied_rows == "elsewhere":
+        return []
     if joins and begins and wanted.uncopied_rows == "fail":
         raise MultimasterError(
             f"The tables here are all empty, those of the peer hold rows ({checks.listed(behind)}), and copy_data is false: "
