@@ -166,7 +166,7 @@ class SubscriptionManager:
 
         wanted = self._wanted
         job = self._peer.start(lambda connection: tables.read_published(connection, new, wanted.publications))
-        local = tables.read_local(self._connection, names, wanted.owner)
+        local = tables.read_local(self._connection, names, wanted.owner, wanted.options["run_as_owner"])
         present = [name for name in new if name in local and local[name].kind in ("r", "p")]
         nonempty = tables.read_nonempty(self._connection, present, wanted.slot_timeout)
         published = self._peer.wait(job, wanted.slot_timeout)

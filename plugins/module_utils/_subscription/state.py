@@ -23,6 +23,8 @@ class LocalTable(t.NamedTuple):
     # The subscription's owner can act as the table's owner; and can write to the table itself.
     owner_reachable: bool = True
     owner_may_write: bool = True
+    # Policies bind the role as which changes are applied.
+    row_security: bool = False
 
 
 class PublishedTable(t.NamedTuple):

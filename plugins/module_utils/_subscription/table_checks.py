@@ -50,6 +50,7 @@ def check_table_access(wanted: Wanted, names: t.Collection[TableName], tables: T
     if wanted.pending_owner:
         return
     owner = shown(wanted.owner)
+    _check_row_security(wanted, names, tables)
     if wanted.options["run_as_owner"]:
         denied = [name for name in names if not tables.local[name].owner_may_write]
         if denied:
@@ -70,6 +71,25 @@ def check_table_access(wanted: Wanted, names: t.Collection[TableName], tables: T
             f"{remedy if superuser else f'GRANT {role} TO {owner}'}, or set "
             f"run_as_owner to true and grant {owner} INSERT, UPDATE, DELETE and TRUNCATE on the tables."
         )
+
+
+def _check_row_security(wanted: Wanted, names: t.Collection[TableName], tables: Tables) -> None:
+    """PostgreSQL applies nothing to a table whose policies bind the role as which it is applied: not one row gets in."""
+    bound = [name for name in names if tables.local[name].row_security]
+    if not bound:
+        return
+    if wanted.options["run_as_owner"]:
+        role = shown(wanted.owner)
+        raise MultimasterError(
+            f"Row level security binds the role {role}, as which changes are applied, on {listed(bound)}: replication would "
+            f"stop at the first row of one of them. ALTER ROLE {role} BYPASSRLS, or set run_as_owner to false."
+        )
+    owners = sorted({shown(tables.local[name].owner) for name in bound})
+    raise MultimasterError(
+        f"FORCE ROW LEVEL SECURITY is set on {listed(bound)}, and changes are applied as the owner: replication would "
+        f"stop at the first row of one of them. ALTER TABLE .. NO FORCE ROW LEVEL SECURITY, or let the owner pass: "
+        f"{'; '.join(f'ALTER ROLE {role} BYPASSRLS' for role in owners)} (flags of its entry in postgresql_roles)."
+    )
 
 
 def _lacking_columns(names: t.Collection[TableName], tables: Tables) -> list[tuple[str, str, str]]:

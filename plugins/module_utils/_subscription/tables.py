@@ -25,6 +25,9 @@ SELECT w.schema, w.name, c.relkind::text AS kind, o.rolname AS owner, o.rolsuper
        pg_has_role(r.oid, c.relowner, 'SET') AS owner_reachable,
        (SELECT bool_and(has_table_privilege(r.oid, c.oid, p)) FROM unnest('{{INSERT,UPDATE,DELETE,TRUNCATE}}'::text[]) p)
            AS owner_may_write,
+       c.relrowsecurity AND CASE WHEN %(run_as_owner)s
+           THEN NOT r.rolsuper AND NOT r.rolbypassrls AND (c.relforcerowsecurity OR NOT pg_has_role(r.oid, c.relowner, 'USAGE'))
+           ELSE NOT o.rolsuper AND NOT o.rolbypassrls AND c.relforcerowsecurity END AS row_security,
        (SELECT jsonb_agg(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
   FROM {_WANTED}
   JOIN pg_namespace n ON n.nspname = w.schema
@@ -49,8 +52,10 @@ SELECT w.schema, w.name, row_security_active(c.oid) AS row_security, pg_relation
 """
 
 
-def read_local(connection: Connection, names: t.Collection[TableName], owner: str) -> dict[TableName, LocalTable]:
-    rows = connection.fetch(_LOCAL, {**_split(names), "owner": owner})
+def read_local(
+    connection: Connection, names: t.Collection[TableName], owner: str, run_as_owner: bool
+) -> dict[TableName, LocalTable]:
+    rows = connection.fetch(_LOCAL, {**_split(names), "owner": owner, "run_as_owner": run_as_owner})
     return {
         (row["schema"], row["name"]): LocalTable(
             kind=row["kind"],
@@ -59,6 +64,7 @@ def read_local(connection: Connection, names: t.Collection[TableName], owner: st
             owner_is_superuser=row["owner_is_superuser"],
             owner_reachable=bool(row["owner_reachable"]),
             owner_may_write=bool(row["owner_may_write"]),
+            row_security=bool(row["row_security"]),
         )
         for row in rows
     }
