@@ -12,11 +12,14 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._access imp
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import is_of_all, privileges_of_all
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_differences import (
+    privileges_unknown_named,
     privileges_wanted,
     server_differences,
 )
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_settings import (
+    replication_problems,
     settings_problems,
+    settings_restarting,
     settings_written,
 )
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_variables import (
@@ -39,10 +42,13 @@ class FilterModule:
             "host_problems": host_problems,
             "privileges_by_object": privileges_by_object,
             "privileges_of_all": privileges_of_all,
+            "privileges_unknown_named": privileges_unknown_named,
             "privileges_wanted": privileges_wanted,
             "server_differences": server_differences,
             "server_problems": server_problems,
             "server_variable_problems": server_variable_problems,
+            "replication_problems": replication_problems,
             "settings_problems": settings_problems,
+            "settings_restarting": settings_restarting,
             "settings_written": settings_written,
         }

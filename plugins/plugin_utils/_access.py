@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import typing as t
 
@@ -15,6 +16,7 @@ Mapping = t.Mapping[str, t.Any]
 
 _DATABASE_KEYWORDS = ("all", "sameuser", "samerole", "replication")
 _LOOPBACK = re.compile(r"127[.][0-9.]+(/([89]|[12][0-9]|3[0-2]))?|::1(/128)?|localhost|samehost")
+_NUMBERS = re.compile(r"[0-9.]+(/.*)?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/.*)?")
 _EVERYONE = re.compile(r"all|0[.]0[.]0[.]0(/0)?|.*/0")
 _SOURCE = re.compile(r"[A-Za-z0-9_.:/*-]+")
 _OPTION_VALUE = re.compile(r'[^ "#,]+')
@@ -55,6 +57,15 @@ def _line(entry: Mapping) -> str:
     return " ".join(words)
 
 
+def _is_network(source: str) -> bool:
+    """An address or a network, which may be written as that of one of its hosts."""
+    try:
+        ipaddress.ip_network(source, strict=False)
+    except ValueError:
+        return False
+    return True
+
+
 def _quoted(name: str) -> str:
     """A name in quotes is never taken for a keyword; + before a role stands for its members."""
     plus = "+" if name.startswith("+") else ""
@@ -73,13 +84,15 @@ def _network(address: str) -> str:
     return address
 
 
-def access_problems(entries: t.Sequence[Mapping], peers: t.Sequence[Mapping]) -> list[str]:
-    """One sentence for each entry of ``postgresql_hba`` and each peer that cannot be, or must not be, let in."""
-    problems = [problem for index, entry in enumerate(entries) for problem in _entry_problems(f"postgresql_hba[{index}]", entry)]
+def access_problems(entries: t.Sequence[Mapping], peers: t.Sequence[Mapping], variable: str = "postgresql_hba") -> list[str]:
+    """One sentence for each entry of the variable and each peer that cannot be, or must not be, let in."""
+    problems = [problem for index, entry in enumerate(entries) for problem in _entry_problems(f"{variable}[{index}]", entry)]
     for index, peer in enumerate(peers):
-        if not _ADDRESS.fullmatch(peer["address"]) or peer["address"].endswith("/0"):
+        address = peer["address"]
+        is_wrong = _NUMBERS.fullmatch(address) and not _is_network(address)
+        if is_wrong or not _ADDRESS.fullmatch(address) or address.endswith("/0"):
             name = peer.get("name", index)
-            problems.append(f"The peer {name} has the address {peer['address']}, which is neither an address nor a host name.")
+            problems.append(f"The peer {name} has the address {address}, which is neither an address nor a host name.")
     return problems
 
 
@@ -99,7 +112,9 @@ def _entry_problems(where: str, entry: Mapping) -> list[str]:
             f"{where} would let in everyone; state the networks of the clients, or ask for certificates with "
             "options={clientcert: verify-full}."
         )
-    if ("source" in entry and not _SOURCE.fullmatch(source)) or not all(
+    if "source" in entry and _NUMBERS.fullmatch(source) and not _is_network(source):
+        problems.append(f"{where} has the source {source}, which is no address, no network and no host name.")
+    elif ("source" in entry and not _SOURCE.fullmatch(source)) or not all(
         _OPTION_VALUE.fullmatch(str(value)) for value in options.values()
     ):
         problems.append(f"{where} has a source or an option that pg_hba.conf has no room for.")

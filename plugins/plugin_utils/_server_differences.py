@@ -171,6 +171,21 @@ def privileges_unknown(server: Mapping) -> list[t.Any]:
     return [index for contents in _contents(server) for index in contents["privileges"]["unknown"]]
 
 
+def privileges_unknown_named(unknown: t.Sequence[int], stated: t.Sequence[Mapping], added: t.Sequence[Mapping]) -> list[str]:
+    """The entries at these places, as who reads them knows them: by their place in the user's list, or by what they grant."""
+    return [
+        f"postgresql_privileges[{index}] ({_granted(stated[index])})"
+        if index < len(stated)
+        else f"{_granted(added[index - len(stated)])}, which the playbook grants"
+        for index in unknown
+    ]
+
+
+def _granted(entry: Mapping) -> str:
+    objects = [*entry.get("objs", [])] or [entry["database"]]
+    return f"{', '.join(entry.get('privs', []))} on {', '.join(objects)} in {entry['database']} to {', '.join(entry['roles'])}"
+
+
 def _contents(server: Mapping) -> t.Iterable[Mapping]:
     return (server.get("contents") or {}).values()
 

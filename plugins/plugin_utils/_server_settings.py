@@ -48,6 +48,57 @@ def _text(name: str, value: t.Any, known: Mapping) -> str:
     return ", ".join(str(item) for item in value)
 
 
+def settings_restarting(
+    written: t.Sequence[Mapping], known: Mapping, pending: t.Sequence[str], dropped: t.Sequence[str]
+) -> list[str]:
+    """What a server that is to get the lines ``written`` would have to be restarted for, each with its old and new value.
+
+    ``pending`` are those that its files ask for already, ``dropped`` those that go from its file.
+    """
+    changed = {
+        line["name"]: f"{line['name']}: {known[line['name']]['current']} -> {line['value']}"
+        for line in written
+        if (known.get(line["name"]) or {}).get("context") == "postmaster" and known[line["name"]]["current"] != line["value"]
+    }
+    others = [name for name in dict.fromkeys((*pending, *dropped)) if name not in changed]
+    return [*changed.values(), *others]
+
+
+# What the nodes need of each other, whatever else a server is set to.
+_NEEDED = {"wal_level": "logical", "session_replication_role": "origin", "default_transaction_read_only": "off"}
+_LIMITS = ("max_replication_slots", "max_wal_senders", "max_logical_replication_workers", "max_worker_processes")
+
+
+def replication_problems(settings: Mapping, subscriptions: int) -> list[str]:
+    """One sentence for each setting of a user with which the nodes of a mesh could not replicate.
+
+    ``subscriptions``: how many this node has, and all others have of it; 0 where it replicates with nobody.
+    """
+    if not subscriptions:
+        return []
+    found = []
+    for name, needed in _NEEDED.items():
+        value = settings.get(name)
+        if value is not None and _as_text(value) != needed:
+            found.append(
+                f"postgresql_settings.{name} is {_as_text(value)}, but the nodes need {needed} to replicate. Take it out: "
+                "without it, it is so."
+            )
+    for name in _LIMITS:
+        value = settings.get(name)
+        if value is not None and str(value).strip("'").isdecimal() and int(str(value).strip("'")) < subscriptions + 1:
+            found.append(
+                f"postgresql_settings.{name} is {value}, but {subscriptions} subscriptions between this node and the others need "
+                f"{subscriptions + 1} at least. Raise it, or take it out to leave it to the role."
+            )
+    return found
+
+
+def _as_text(value: t.Any) -> str:
+    text = str(value).strip().lower()
+    return {"true": "on", "yes": "on", "1": "on", "false": "off", "no": "off", "0": "off"}.get(text, text)
+
+
 def settings_problems(
     settings: Mapping, known: Mapping, elsewhere: Mapping, names: t.Container[str], version: t.Any
 ) -> list[str]:

@@ -36,9 +36,10 @@ def server_variable_problems(values: Mapping) -> list[str]:
     return [
         *_general_problems(values),
         *_name_problems("postgresql_databases", values["postgresql_databases"]),
-        *_name_problems("postgresql_roles", values["postgresql_roles"]),
+        *_name_problems("postgresql_roles", _with_mesh(values, "roles")),
         *_role_problems(values),
         *access_problems(values["postgresql_hba"], values["postgresql_replication_peers"]),
+        *access_problems(values.get("postgresql_mesh_hba", ()), (), "postgresql_mesh_hba"),
         *_tls_problems(values),
         *(
             f"postgresql_ident[{index}] has control characters."
@@ -51,6 +52,11 @@ def server_variable_problems(values: Mapping) -> list[str]:
             if not os.path.isfile(os.path.expanduser(file["path"]))
         ),
     ]
+
+
+def _with_mesh(values: Mapping, name: str) -> list[Mapping]:
+    """What a user states, and what the playbook adds."""
+    return [*values[f"postgresql_{name}"], *values.get(f"postgresql_mesh_{name}", ())]
 
 
 def _general_problems(values: Mapping) -> t.Iterator[str]:
@@ -83,7 +89,7 @@ def _name_problems(variable: str, entries: t.Sequence[Mapping]) -> t.Iterator[st
 
 
 def _role_problems(values: Mapping) -> t.Iterator[str]:
-    for role in values["postgresql_roles"]:
+    for role in _with_mesh(values, "roles"):
         name = role["name"]
         if name == values["postgresql_login_user"] or name.startswith("pg_"):
             yield f"postgresql_roles has {name}, which belongs to the server itself."
@@ -101,7 +107,7 @@ def _role_problems(values: Mapping) -> t.Iterator[str]:
 
 
 def _tls_problems(values: Mapping) -> t.Iterator[str]:
-    encrypted = any(entry.get("contype", "hostssl") == "hostssl" for entry in values["postgresql_hba"])
+    encrypted = any(entry.get("contype", "hostssl") == "hostssl" for entry in _with_mesh(values, "hba"))
     if not _is_true(values["postgresql_tls"]) and (encrypted or values["postgresql_replication_peers"]):
         yield "postgresql_tls is off, but peers and hostssl entries of postgresql_hba need it."
 

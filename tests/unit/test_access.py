@@ -53,7 +53,11 @@ def test_a_local_client_has_no_address() -> None:
         ({"contype": "host", "source": "127.0.0.0/7"}, "in clear; use contype=hostssl"),
         ({"source": "0.0.0.0/0"}, "would let in everyone"),
         ({"source": "all"}, "would let in everyone"),
-        ({"source": "10.0.0.0/8 # x"}, "has no room for"),
+        ({"source": "10.0.0.0/8 # x"}, "no network and no host name"),
+        ({"source": "app # x"}, "has no room for"),
+        ({"source": "300.1.2.3/99"}, "has the source 300.1.2.3/99, which is no address, no network and no host name"),
+        ({"source": "10.0.0"}, "no network"),
+        ({"source": "2001:db8::1/200"}, "no network"),
         ({"options": {"map": 'a "b"'}}, "has no room for"),
     ],
 )
@@ -75,12 +79,16 @@ def test_an_entry_needs_a_source() -> None:
         {"source": "0.0.0.0/0", "method": "cert"},
         {"source": "0.0.0.0/0", "options": {"clientcert": "verify-full"}},
         {"source": "all", "method": "reject"},
+        {"source": "10.1.2.3/8"},
+        {"source": "2001:db8::/32"},
+        {"source": "app.example.org"},
+        {"source": ".example.org"},
     ],
 )
 def test_entries_that_are_taken(changes: dict[str, t.Any]) -> None:
     assert access_problems([{**CLIENT, **changes}], []) == []
 
 
-@pytest.mark.parametrize("address", ["10.0.0.0/0", "a b", ""])
+@pytest.mark.parametrize("address", ["10.0.0.0/0", "a b", "", "300.1.2.3"])
 def test_a_peer_s_address_is_one(address: str) -> None:
     assert "neither an address nor a host name" in access_problems([], [{"name": "pg2", "address": address}])[0]

@@ -10,7 +10,9 @@ import typing as t
 import pytest
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_settings import (
+    replication_problems,
     settings_problems,
+    settings_restarting,
     settings_written,
 )
 
@@ -81,3 +83,28 @@ def test_problems(settings: dict[str, t.Any], known: dict[str, t.Any], expected:
 )
 def test_no_problem(settings: dict[str, t.Any]) -> None:
     assert settings_problems(settings, KNOWN, {}, [], 16) == []
+
+
+def test_a_check_run_names_what_a_restart_is_for_with_both_values() -> None:
+    known = {
+        "max_wal_senders": {"context": "postmaster", "current": "24"},
+        "wal_level": {"context": "postmaster", "current": "logical"},
+        "work_mem": {"context": "user", "current": "4MB"},
+        "gone": None,
+    }
+    settings = {"max_wal_senders": 256, "wal_level": "logical", "work_mem": "8MB", "my.setting": "x"}
+    reasons = settings_restarting(settings_written(settings, known), known, ["max_wal_senders", "wal_buffers"], ["huge_pages"])
+    assert reasons == ["max_wal_senders: 24 -> 256", "wal_buffers", "huge_pages"]
+    assert settings_restarting(settings_written({"work_mem": "8MB"}, known), known, [], []) == []
+
+
+def test_what_a_mesh_cannot_do_without_is_refused_in_a_sentence() -> None:
+    (problem,) = replication_problems({"wal_level": "minimal", "work_mem": "4MB"}, 2)
+    assert "postgresql_settings.wal_level is minimal, but the nodes need logical" in problem
+    (problem,) = replication_problems({"max_replication_slots": 5}, 8)
+    assert "8 subscriptions between this node and the others need 9 at least" in problem
+    assert len(replication_problems({"default_transaction_read_only": True, "session_replication_role": "replica"}, 1)) == 2
+    fine = {"wal_level": "logical", "max_wal_senders": "50", "default_transaction_read_only": False}
+    assert replication_problems(fine, 8) == []
+    # A server that replicates with nobody is its owner's affair.
+    assert replication_problems({"wal_level": "replica", "max_wal_senders": 0}, 0) == []

@@ -4,15 +4,22 @@
 -- What the role must know of the settings of a server that it manages, as one line of JSON. Reads only.
 with entry as (
   -- The last entry of a setting is the one that counts.
-  select distinct on (lower(name)) lower(name) as name, sourcefile, sourceline, error
+  select distinct on (lower(name)) lower(name) as name, setting, sourcefile, sourceline, error
   from pg_file_settings where name is not null order by lower(name), seqno desc
 )
 select json_build_object(
   'settings', (
     select json_object_agg(wanted.name, case when s.name is not null then
-             json_build_object('type', s.vartype, 'context', s.context, 'choices', s.enumvals) end)
+             json_build_object('type', s.vartype, 'context', s.context, 'choices', s.enumvals,
+                               'current', coalesce(entry.setting, s.setting)) end)
     from json_array_elements_text(:'wanted'::json -> 'settings') wanted(name)
-    left join pg_settings s on lower(s.name) = wanted.name),
+    left join pg_settings s on lower(s.name) = wanted.name
+    left join entry on entry.name = wanted.name),
+  -- What the settings file has and will no longer have, where that needs a restart.
+  'dropped', array(
+    select s.name from entry join pg_settings s on lower(s.name) = entry.name
+    where s.context = 'postmaster' and entry.sourcefile = :'wanted'::json ->> 'settings_file'
+      and entry.name not in (select json_array_elements_text(:'wanted'::json -> 'settings'))),
   -- What the running server has not taken over, because it can only do so at its start.
   'pending_restart', array(
     select name from pg_settings where pending_restart
