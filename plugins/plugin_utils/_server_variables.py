@@ -120,6 +120,7 @@ def host_problems(host: Mapping, values: Mapping, packages_missing: t.Sequence[s
     """Of a host. ``files_needed`` are those that must be there already, such as certificates."""
     return [
         *_distribution_problems(host, values),
+        *_place_problems(host, values),
         *_room_problems(host, values, packages_missing),
         *_port_problems(host, values),
         *_peer_problems(host, values),
@@ -146,6 +147,16 @@ def _distribution_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
         yield (
             f"Debian {release} itself has PostgreSQL {DEBIAN_VERSIONS[release]} and not {version}; "
             "choose that version, or another postgresql_repository."
+        )
+
+
+def _place_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
+    if "data_elsewhere" in host:
+        yield (
+            f"The data of the cluster {values['postgresql_version']}/{values['postgresql_cluster']} is in "
+            f"{host['data_elsewhere']}, and postgresql_data_directory is {values['postgresql_data_directory']}: this role moves "
+            "no data. State the folder where it is, or stop the server, move the folder and correct data_directory in its "
+            "postgresql.conf first."
         )
 
 

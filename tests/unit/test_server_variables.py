@@ -89,6 +89,7 @@ def test_a_host_that_is_fit() -> None:
         ({"memory_mb": "100"}, {}, "The host has 100 MB of memory"),
         ({"data_free_mb": "1000"}, {}, "The file system of /data has 1000 MB free, and 1024 MB are needed"),
         ({"data_free_mb": "60", "cluster": "present"}, {}, "and 64 MB are needed"),
+        ({"data_elsewhere": "/old", "cluster": "present"}, {}, "is in /old, and postgresql_data_directory is /data"),
         ({"packages_free_mb": "511"}, {"missing": ["postgresql-16"]}, "The file system of /usr has 511 MB free"),
         ({"other:15/main": "5432"}, {}, "Port 5432 belongs to the cluster 15/main"),
         ({}, {"needed": ["/tls/server.crt"]}, "There is no /tls/server.crt; the role certificates puts it there"),

@@ -6,9 +6,13 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 import typing as t
 from pathlib import Path
 
+import psycopg2
+import pytest
 from mesh import Node, run_playbook
 
 TABLES = ("titles", "names", "generos", "title_generos", "title_principals")
@@ -55,3 +59,58 @@ def test_the_status_names_a_subscription_that_does_not_run(nodes: list[Node], tm
         node.admin(f'ALTER SUBSCRIPTION "{name}" ENABLE')
     problems = {entry["name"]: entry["problems"] for entry in json.loads(file.read_text())}
     assert any(name in problem and "disabled" in problem for problem in problems[node.name])
+
+
+class Watch(threading.Thread):
+    """Whether some node takes a client's query, all the time until ``end``."""
+
+    def __init__(self, nodes: list[Node]) -> None:
+        super().__init__(daemon=True)
+        self._nodes, self._ended = nodes, threading.Event()
+        # How often each node answered, and moments in which none did.
+        self.answered = dict.fromkeys((node.name for node in nodes), 0)
+        self.outages: list[float] = []
+
+    def run(self) -> None:
+        while not self._ended.wait(0.2):
+            answers = [self._answers(node) for node in self._nodes]
+            if True not in answers:
+                self.outages.append(time.time())
+
+    def _answers(self, node: Node) -> bool:
+        try:
+            session = node.session()
+            with session.cursor() as cursor:
+                cursor.execute("SELECT 1")
+            session.close()
+        except psycopg2.Error:
+            return False
+        self.answered[node.name] += 1
+        return True
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join()
+
+
+@pytest.mark.long
+def test_servers_restart_one_after_the_other_and_a_check_run_says_what_for(nodes: list[Node]) -> None:
+    started = "SELECT pg_postmaster_start_time()"
+    before = [node.admin(started) for node in nodes]
+    change = ("-e", json.dumps({"postgresql_max_connections": 201}))
+    foretold = run_playbook("site", "--check", *change)
+    assert "max_connections: 200 -> 201" in foretold.output
+    assert [node.admin(started) for node in nodes] == before
+    watch = Watch(nodes)
+    watch.start()
+    try:
+        run_playbook("site", *change)
+    finally:
+        watch.end()
+    after = [node.admin(started) for node in nodes]
+    assert not set(after) & set(before)
+    assert all(node.admin("SHOW max_connections") == "201" for node in nodes)
+    assert min(watch.answered.values()) > 0
+    assert watch.outages == []
+    run_playbook("site")
+    assert all(node.admin("SHOW max_connections") == "200" for node in nodes)

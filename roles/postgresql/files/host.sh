@@ -29,6 +29,9 @@ if [ -e "${data%/*}/.$cluster.creating" ]; then
     say cluster unfinished
 elif [ -e "$configuration/postgresql.conf" ]; then
     say cluster present
+    # Where its data is, if that is not where it is said to be.
+    there=$(pg_conftool --short "$version" "$cluster" show data_directory 2>/dev/null || true)
+    if [ -n "$there" ] && [ "$(readlink -m -- "$there")" != "$(readlink -m -- "$data")" ]; then say data_elsewhere "$there"; fi
 else
     say cluster absent
 fi
