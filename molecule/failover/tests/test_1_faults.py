@@ -224,6 +224,7 @@ def test_an_instance_that_does_not_come_up_keeps_the_others_from_being_restarted
     assert run.returncode != 0
     assert "cannot carry out requests" in output
     assert "Further instances were not restarted" in output
+    assert f"On {healthy.nodes[0].name} failover_api was restarted" in output
     assert after[1] == before[1]
     assert healthy.instances[1].get("/health")["ok"]
     run_playbook("site")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""restart.py UNIT URL SECONDS : restarts the instance and returns once it can carry out requests.
+"""restart.py HOST UNIT URL SECONDS : restarts the instance and returns once it can carry out requests.
 
-Ends with 1 and one sentence where it cannot within SECONDS.
+Ends with 1 and one sentence where it cannot within SECONDS. HOST is the name of this host: the task runs for another one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sys
 import time
 import urllib.request
 
-unit, url, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3])
+host, unit, url, seconds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 # It asks itself by an address that no certificate is for, and no proxy knows.
 context = ssl.create_default_context()
 context.check_hostname = False
@@ -43,6 +43,6 @@ if systemctl("daemon-reload") and systemctl("restart", unit):
             sys.exit(0)
         time.sleep(0.2)
 sys.exit(
-    f"{unit} was restarted and cannot carry out requests: {url} did not answer with 200 within {seconds} s. "
-    f"Further instances were not restarted. Look at journalctl --unit={unit}, mend it, and run this again."
+    f"On {host} {unit} was restarted and cannot carry out requests: {url} did not answer with 200 within {seconds} s. "
+    f"Further instances were not restarted. Look at journalctl --unit={unit} on {host}, mend it, and run this again."
 )

@@ -125,6 +125,7 @@ class Cluster:
         if node.state is not State.ASIDE:
             self._blamed.append(now)
         self.set_aside(node, why)
+        node.is_expected = True
         return True
 
     def may_use(self, node: Node, judged: Judgement) -> bool:
