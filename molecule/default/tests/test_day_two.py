@@ -61,6 +61,57 @@ def test_the_status_names_a_subscription_that_does_not_run(nodes: list[Node], tm
     assert any(name in problem and "disabled" in problem for problem in problems[node.name])
 
 
+def test_the_status_tells_what_is_not_as_described_though_all_streams(nodes: list[Node], tmp_path: Path) -> None:
+    file, (first, second) = tmp_path / "status.json", nodes[:2]
+    before = second.admin("SELECT format('%s, %L', last_value, is_called) FROM articles_id_seq", db="shop")
+    trigger = 'ALTER TABLE titles {} TRIGGER "00_multimaster_update"'
+    replica = "SET session_replication_role = replica; "
+    # The next value that it then yields is the first node's.
+    second.admin(f"SELECT setval('articles_id_seq', {first.node_id}, false)", db="shop")
+    # The event trigger would set this one right at once.
+    second.admin(replica + trigger.format("DISABLE"))
+    second.admin("SELECT pg_create_logical_replication_slot('slot_2_to_7_shop', 'pgoutput')", db="shop")
+    second.admin("ALTER ROLE shop IN DATABASE shop SET default_transaction_read_only = on", db="postgres")
+    second.admin("ALTER SYSTEM SET max_slot_wal_keep_size = '-1'", db="postgres")
+    second.admin("SELECT pg_reload_conf()")
+    try:
+        run = run_playbook("status", "-e", f"status_file={file}")
+    finally:
+        second.admin("ALTER SYSTEM RESET max_slot_wal_keep_size", db="postgres")
+        second.admin("SELECT pg_reload_conf()")
+        second.admin("ALTER ROLE shop IN DATABASE shop RESET default_transaction_read_only", db="postgres")
+        second.admin("SELECT pg_drop_replication_slot('slot_2_to_7_shop')", db="shop")
+        second.admin(replica + trigger.format("ENABLE REPLICA"))
+        second.admin(f"SELECT setval('articles_id_seq', {before})", db="shop")
+    report = {entry["name"]: entry for entry in json.loads(file.read_text())}
+    problems = report[second.name]["problems"]
+    assert {each["state"] for each in report[second.name]["subscriptions"]} == {"streaming"}
+    for words in (
+        ("Sequences of database shop", "public.articles_id_seq"),
+        ("conflict policy of database imdb", "trigger 00_multimaster_update is disabled"),
+        ("slot_2_to_7_shop", "pg_drop_replication_slot('slot_2_to_7_shop')"),
+        ("in sessions of role shop in database shop", "RESET default_transaction_read_only"),
+        ("max_slot_wal_keep_size is '-1'", "ALTER SYSTEM RESET max_slot_wal_keep_size"),
+    ):
+        assert [problem for problem in problems if all(word in problem for word in words)], (words, problems)
+    assert len(problems) == 5, problems
+    assert report[first.name]["problems"] == []
+    assert f"{second.name}: " in run.output
+
+
+def test_the_policy_survives_what_a_dump_does_with_triggers(nodes: list[Node]) -> None:
+    node = nodes[0]
+    enabled = (
+        "SELECT string_agg(tgenabled::text, '' ORDER BY tgname) FROM pg_trigger "
+        "WHERE tgrelid = 'titles'::regclass AND tgname ~ 'multimaster'"
+    )
+    before = node.admin(enabled)
+    assert "R" in before
+    for what in ("DISABLE", "ENABLE"):
+        node.admin(f"ALTER TABLE titles {what} TRIGGER ALL")
+        assert node.admin(enabled) == before
+
+
 class Watch(threading.Thread):
     """Whether some node takes a client's query, all the time until ``end``."""
 
