@@ -53,12 +53,12 @@ def test_killed_after_the_slot_was_made(run_module: RunModule, mesh: Mesh) -> No
 def test_killed_while_the_slot_is_made(mesh: Mesh) -> None:
     """The peer notices that the run is gone, and the next run does not trip over what was half made."""
     blocker = open_transaction(mesh.b, mesh.db)
-    process = start(mesh.arguments(mesh.a, slot_timeout=60))
+    process = start(mesh.arguments(mesh.a))
     wait_until(lambda: mesh.slots(mesh.b), what="the slot in the making")
     process.kill()
     process.communicate()
     wait_until(lambda: not mesh.slots(mesh.b), what="the end of a slot whose maker is gone")
-    again = start(mesh.arguments(mesh.a, slot_timeout=20))
+    again = start(mesh.arguments(mesh.a))
     time.sleep(2)
     blocker.close()
     result = finish(again)
@@ -83,7 +83,7 @@ def test_killed_before_the_position_was_set(run_module: RunModule, mesh: Mesh) -
 
 def test_the_peer_dies_during_the_run(mesh: Mesh) -> None:
     blocker = open_transaction(mesh.b, mesh.db)
-    process = start(mesh.arguments(mesh.a, slot_timeout=30))
+    process = start(mesh.arguments(mesh.a))
     wait_until(lambda: mesh.slots(mesh.b), what="the slot in the making")
     blocker.close()
     mesh.b.stop("immediate")

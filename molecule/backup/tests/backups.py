@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh import DEPLOYMENT, Node, PlaybookRun, eventually, run_playbook
+from mesh import DEPLOYMENT, SHOP, Node, PlaybookRun, eventually, run_playbook, secret
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog import Entries
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import Address, CatalogServer
@@ -110,13 +110,13 @@ class BackedUp:
     def write_shared_rows(self) -> None:
         """Into the replicated tables, with a change and a removal."""
         number = self.node.node_id
-        self.node.query(f"INSERT INTO articles (sku) SELECT 'seed {self.name} ' || n FROM generate_series(1, 5) n", db="shop")
-        self.node.query(f'INSERT INTO "Order Lines" SELECT {number}, n, n FROM generate_series(1, 5) n', db="shop")
-        self.node.query(f'UPDATE "Order Lines" SET article = 77 WHERE "Order" = {number} AND "Line" = 2', db="shop")
-        self.node.query(f'DELETE FROM "Order Lines" WHERE "Order" = {number} AND "Line" = 3', db="shop")
+        self.node.query(f"INSERT INTO articles (sku) SELECT 'seed {self.name} ' || n FROM generate_series(1, 5) n", db=SHOP)
+        self.node.query(f'INSERT INTO "Order Lines" SELECT {number}, n, n FROM generate_series(1, 5) n', db=SHOP)
+        self.node.query(f'UPDATE "Order Lines" SET article = 77 WHERE "Order" = {number} AND "Line" = 2', db=SHOP)
+        self.node.query(f'DELETE FROM "Order Lines" WHERE "Order" = {number} AND "Line" = 3', db=SHOP)
 
     def shared_rows(self) -> list[str]:
-        return [row for (row,) in self.node.query(SHARED_ROWS, db="shop")]
+        return [row for (row,) in self.node.query(SHARED_ROWS, db=SHOP)]
 
     def tell_story(self) -> Story:
         story = Story(shared=self.shared_rows())
@@ -128,7 +128,7 @@ class BackedUp:
         def write_article() -> None:
             """The next id, first into a replicated table."""
             ids.append(len(ids) + 1)
-            self.sql(f"INSERT INTO articles (sku) VALUES ('{self.name} {ids[-1]}')", "shop")
+            self.sql(f"INSERT INTO articles (sku) VALUES ('{self.name} {ids[-1]}')", SHOP)
 
         def write(count: int) -> None:
             for _number in range(count):
@@ -165,7 +165,7 @@ class BackedUp:
 
     def close_segment(self) -> str:
         """End the current segment, with a row in it; its name."""
-        self.sql("INSERT INTO articles (sku) VALUES ('one more segment')", "shop")
+        self.sql("INSERT INTO articles (sku) VALUES ('one more segment')", SHOP)
         segment = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         self.sql("SELECT pg_switch_wal()")
         return segment
@@ -201,14 +201,14 @@ class BackedUp:
         ids = story.chapters[what][1]
         assert self.rows_of_copy(host, port) == ids, f"{what} on {self.name}"
         written = f"SELECT split_part(sku, ' ', 2)::integer FROM articles WHERE sku LIKE '{self.name} %' ORDER BY 1"
-        found = [int(line) for line in self.in_copy(written, host, port, "shop").split()]
+        found = [int(line) for line in self.in_copy(written, host, port, SHOP).split()]
         assert found == ids, f"{what} on {self.name}: articles"
-        assert self.in_copy(SHARED_ROWS, host, port, "shop").splitlines() == story.shared, f"{what} on {self.name}: shared rows"
+        assert self.in_copy(SHARED_ROWS, host, port, SHOP).splitlines() == story.shared, f"{what} on {self.name}: shared rows"
 
     # --- the catalogue -------------------------------------------------------------------------------------------------
 
     def catalogue(self, server: Node) -> Entries:
-        password = (DEPLOYMENT / "secrets/backup_catalog").read_text().strip()
+        password = secret("backup_catalog")
         address = Address(server.address, user="catalog", password=password, ca_certs=str(DEPLOYMENT / "ca/ca.crt"))
         client = CatalogServer(address)
         try:

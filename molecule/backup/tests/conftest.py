@@ -31,6 +31,6 @@ def stories(nodes: list[BackedUp]) -> dict[str, Story]:
     """Of each node a full, a differential and an incremental backup, and moments after them, each with the rows it had."""
     for each in nodes:
         each.write_shared_rows()
-    eventually(lambda: all(len(each.shared_rows()) == 2 * (5 + 4) for each in nodes), "each node's rows on the other", 60)
+    eventually(lambda: all(len(each.shared_rows()) == 2 * (5 + 4) for each in nodes), "each node's rows on the other")
     assert nodes[0].shared_rows() == nodes[1].shared_rows()
     return {each.name: story for each, story in zip(nodes, BackedUp.at_once(nodes, BackedUp.tell_story))}

@@ -10,7 +10,7 @@ import typing as t
 import pytest
 import redis
 from backups import BackedUp
-from mesh import DEPLOYMENT
+from mesh import DEPLOYMENT, secret
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -18,7 +18,7 @@ from redis.retry import Retry
 def client(server: BackedUp, **options: t.Any) -> redis.Redis:
     secure = {"ssl": True, "ssl_ca_certs": str(DEPLOYMENT / "ca/ca.crt"), "ssl_check_hostname": True}
     # What is refused is not tried again.
-    once = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 3}
+    once = {"retry": Retry(NoBackoff(), 0), "socket_timeout": 60}
     return redis.Redis(host=server.node.address, **{**secure, **once, **options})
 
 
@@ -39,7 +39,7 @@ def test_not_without_a_password(nodes: list[BackedUp]) -> None:
 
 
 def test_the_catalogue_s_user_has_its_own_keys_only(nodes: list[BackedUp]) -> None:
-    password = (DEPLOYMENT / "secrets/backup_catalog").read_text().strip()
+    password = secret("backup_catalog")
     for each in nodes:
         catalog = client(each, username="catalog", password=password)
         assert catalog.ping()
@@ -57,7 +57,7 @@ def test_what_it_holds_survives_a_restart(nodes: list[BackedUp]) -> None:
 
 
 def test_the_password_is_not_on_the_host_in_clear_for_others(nodes: list[BackedUp]) -> None:
-    password = (DEPLOYMENT / "secrets/backup_catalog").read_text().strip()
+    password = secret("backup_catalog")
     for each in nodes:
         found = each.on_node(f"grep -rlF {password} /etc /var/lib/multimaster /var/log /run/log 2>/dev/null; true").split()
         assert set(found) <= {"/etc/multimaster/backup.json"}

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 from backups import COPY_PORT, MARKER, BackedUp, Story, run_on
-from mesh import eventually, run_playbook
+from mesh import SHOP, eventually, run_playbook
 
 
 def test_site_took_one_full_backup_and_its_repetition_none(nodes: list[BackedUp]) -> None:
@@ -73,9 +73,9 @@ def test_the_copy_is_silent_and_the_live_node_untouched(nodes: list[BackedUp], s
         assert {file[:8] for file in archived} == {"00000001"}
     # The mesh goes on.
     first, second = nodes[0].node, nodes[1].node
-    first.query("INSERT INTO articles (sku) VALUES ('after restores')", db="shop")
+    first.query("INSERT INTO articles (sku) VALUES ('after restores')", db=SHOP)
     arrived = "SELECT count(*) FROM articles WHERE sku = 'after restores'"
-    eventually(lambda: second.value(arrived, db="shop") == 1, "a row on the other node")
+    eventually(lambda: second.value(arrived, db=SHOP) == 1, "a row on the other node")
 
 
 def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
@@ -188,7 +188,7 @@ def test_a_run_that_is_killed_is_seen_everywhere(nodes: list[BackedUp]) -> None:
         first.on_taker(f"systemctl start --no-block {unit}")
         eventually(lambda: "multimaster/backup" in first.on_taker(f"systemctl status {unit}", check=False), "the run")
         first.on_taker(f"systemctl kill --signal=KILL --kill-whom=main {unit}")
-        eventually(lambda: first.on_taker(f"systemctl is-failed {unit}", check=False).strip() == "failed", "its end", 60)
+        eventually(lambda: first.on_taker(f"systemctl is-failed {unit}", check=False).strip() == "failed", "its end")
     finally:
         first.on_taker("systemctl stop test-holds-lock", check=False)
     for server in nodes:
@@ -244,14 +244,14 @@ def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[Ba
 def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
     first = nodes[0]
     rows = "SELECT count(*) FROM articles WHERE sku LIKE 'backup cycle, day %'"
-    where = {"cycle_database": "shop", "cycle_table": "public.articles", "cycle_column": "sku"}
+    where = {"cycle_database": SHOP, "cycle_table": "public.articles", "cycle_column": "sku"}
     before = first.backups()
     unasked = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name, expect_success=False)
     told = " ".join(unasked.output.split())
     assert "-e cycle_confirm=true" in told
     assert all(backup["label"] in told for backup in before)
     assert first.backups() == before
-    assert first.node.value(rows, db="shop") == 0
+    assert first.node.value(rows, db=SHOP) == 0
     where["cycle_confirm"] = "true"
     run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
     # What was foretold is what went.
@@ -261,10 +261,10 @@ def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
     assert ", ".join(f"{day} {kind}" for day, kind, _label in taken) == steps
     # All that did not expire meanwhile are there.
     assert taken[-1][2] == first.backups()[-1]["label"]
-    assert first.node.value(rows, db="shop") == 45
-    eventually(lambda: nodes[1].node.value(rows, db="shop") == 45, "the rows on the other node")
+    assert first.node.value(rows, db=SHOP) == 45
+    eventually(lambda: nodes[1].node.value(rows, db=SHOP) == 45, "the rows on the other node")
     refused = run_playbook("backup_cycle", "-e", json.dumps({**where, "cycle_table": "public.none"}), expect_success=False)
-    assert "has no table public.none in the database shop" in " ".join(refused.output.split())
+    assert f"has no table public.none in the database {SHOP}" in " ".join(refused.output.split())
 
 
 def test_retention_keeps_2_7_and_14(nodes: list[BackedUp]) -> None:

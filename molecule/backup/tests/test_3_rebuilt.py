@@ -95,4 +95,4 @@ def test_nodes_made_anew_are_backed_up_only_once_their_stanzas_are_upgraded(node
         assert (newest["type"], newest["database"]["id"]) == ("full", 2)
         each.archive_all()
     assert run_playbook("site").changed() == 0
-    eventually(lambda: "No problems." in run_playbook("status").output, "a mesh that is well", 120)
+    eventually(lambda: "No problems." in run_playbook("status").output, "a mesh that is well")

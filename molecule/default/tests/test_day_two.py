@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
-from mesh import Node, run_playbook
+from mesh import SHOP, Node, run_playbook
 
 TABLES = ("titles", "names", "generos", "title_generos", "title_principals")
 
@@ -43,7 +43,7 @@ def test_the_status_as_a_table_and_as_json(nodes: list[Node], tmp_path: Path) ->
     for node in report:
         assert node["up"]
         assert node["problems"] == []
-        assert {subscription["database"] for subscription in node["subscriptions"]} == {"imdb", "shop"}
+        assert {subscription["database"] for subscription in node["subscriptions"]} == {"imdb", SHOP}
         assert node["name"] in run.output
     assert "No problems." in run.output
 

@@ -20,7 +20,10 @@ def test_with_the_confirmation_nothing_is_left(nodes: list[Node]) -> None:
     run_playbook("destroy", "-e", 'destroy_confirm="all data"')
     for node in nodes:
         host = node.host()
-        for path in ("/etc/postgresql", "/var/lib/postgresql", "/usr/lib/postgresql", "/etc/multimaster"):
+        for path in (
+            "/etc/postgresql", "/var/lib/postgresql", "/usr/lib/postgresql", "/etc/multimaster", "/srv/data disk/Prod.A",
+            "/srv/data disk/Speicher 1", "/srv/wal disk/Prod.A",
+        ):
             assert not host.file(path).exists or host.file(path).listdir() == []
         assert host.run("pgrep -x postgres").rc != 0
     assert run_playbook("destroy", "-e", 'destroy_confirm="all data"').changed() == 0

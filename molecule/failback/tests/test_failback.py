@@ -15,15 +15,15 @@ import typing as t
 
 import psycopg2
 import pytest
-from mesh import INVENTORY, ROOT, Node, PlaybookRun, eventually, run_playbook
+from mesh import CLUSTER, INVENTORY, OWNERS, ROOT, SHOP, Node, PlaybookRun, eventually, run_playbook
 
 # Begins when it is called with a node; what it returns ends it.
 Fault = t.Callable[[Node], t.Callable[[], None]]
 
 NETWORK = "multimaster-failback"
-UNIT = "postgresql@16-main"
+UNIT = f"postgresql@16-{CLUSTER}"
 DATA = "/var/lib/postgresql/16/main"
-HOLD = "/etc/postgresql/16/main/conf.d/zz_hold.conf"
+HOLD = f"/etc/postgresql/16/{CLUSTER}/conf.d/zz_hold.conf"
 
 
 def docker(*arguments: str) -> None:
@@ -48,7 +48,7 @@ def answers(node: Node) -> bool:
 
 
 def up(node: Node) -> None:
-    eventually(lambda: answers(node), f"an answer of {node.name}", 60)
+    eventually(lambda: answers(node), f"an answer of {node.name}")
 
 
 def started(node: Node) -> str:
@@ -76,12 +76,12 @@ def write_much(node: Node, rows: int) -> None:
     node.admin(
         f"DO $$ BEGIN FOR n IN 1..{rows} LOOP INSERT INTO articles (sku) "
         "SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 3200); COMMIT; END LOOP; END $$",
-        db="shop",
+        db=SHOP,
     )
 
 
 def much(node: Node) -> int:
-    return int(node.value("SELECT count(*) FROM articles", db="shop"))
+    return int(node.value("SELECT count(*) FROM articles", db=SHOP))
 
 
 def stopped(node: Node) -> t.Callable[[], None]:
@@ -116,7 +116,7 @@ def test_a_node_that_was_away_comes_back_with_every_row(nodes: list[Node], fault
     assert "REFUSED" not in run.output
     assert len([name for name in names(back) if name.startswith(f"{fault.__name__} ")]) == 20
     assert much(back) == 500
-    stayed.query("DELETE FROM articles", db="shop")
+    stayed.query("DELETE FROM articles", db=SHOP)
     assert_equal(nodes)
 
 
@@ -125,22 +125,22 @@ def test_how_much_is_left_is_said_while_it_catches_up(nodes: list[Node]) -> None
     back, stayed = nodes[:2]
     # However fast the machine is: 600 rows take it 18 s at least, and it is looked at every five.
     back.admin(
-        "SET ROLE shop;"
+        f'SET ROLE "{OWNERS[SHOP]}";'
         "CREATE FUNCTION public.slowly() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.03); RETURN NEW; END';"
         "CREATE TRIGGER slowly BEFORE INSERT ON articles FOR EACH ROW EXECUTE FUNCTION public.slowly();"
         "ALTER TABLE articles ENABLE REPLICA TRIGGER slowly",
-        db="shop",
+        db=SHOP,
     )
     back.close()
     back.host().run_test(f"systemctl stop {UNIT}")
     write_much(stayed, 600)
     run = failback(back, "-e", "stall_seconds=5")
-    back.admin("DROP TRIGGER slowly ON articles; DROP FUNCTION public.slowly()", db="shop")
+    back.admin("DROP TRIGGER slowly ON articles; DROP FUNCTION public.slowly()", db=SHOP)
     left = re.findall(r"\(item=([0-9.]+) (\w+) left\)", run.output)
     assert any(unit == "MB" and float(number) > 0 for number, unit in left), run.output[-4000:]
     assert float(left[-1][0]) == 0
     assert much(back) == 600
-    stayed.query("DELETE FROM articles", db="shop")
+    stayed.query("DELETE FROM articles", db=SHOP)
     assert_equal(nodes)
 
 
@@ -180,7 +180,7 @@ def test_a_run_that_was_killed_is_finished_by_the_next(nodes: list[Node]) -> Non
     command = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/failback.yml"), "-e", f"node={back.name}"]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
-    eventually(lambda: back.host().file(HOLD).exists, "subscriptions at rest", 60)
+    eventually(lambda: back.host().file(HOLD).exists, "subscriptions at rest")
     # While it runs, another one does not start.
     second = run_playbook("failback", "-e", f"node={back.name}", expect_success=False)
     os.killpg(process.pid, signal.SIGKILL)
@@ -314,7 +314,7 @@ def test_a_stale_copy_of_a_node_that_only_applied_rows_is_refused(nodes: list[No
     write(stayed, "after the copy of the other")
     sent = stayed.admin("SELECT pg_current_wal_lsn()")
     confirmed = f"SELECT bool_and(confirmed_flush_lsn >= '{sent}') FROM pg_replication_slots WHERE database = 'imdb'"
-    eventually(lambda: stayed.admin(confirmed) == "t", "confirmation", 60)
+    eventually(lambda: stayed.admin(confirmed) == "t", "confirmation")
     assert "after the copy of the other" in names(back)
     back.close()
     host.run_test(f"systemctl stop {UNIT} && mv {DATA} {DATA}.true && mv {DATA}.copy {DATA}")
@@ -366,9 +366,9 @@ def test_an_older_copy_that_ran_before_failback_is_refused_too(nodes: list[Node]
     for number in range(3):
         back.admin("SELECT pg_switch_wal()")
         write(back, f"written by the copy {number}")
-    eventually(lambda: "written by the copy 2" in names(stayed), "rows of the copy on the other node", 60)
+    eventually(lambda: "written by the copy 2" in names(stayed), "rows of the copy on the other node")
     write(stayed, "for the copy")
-    eventually(lambda: "for the copy" in names(back), "rows on the copy", 60)
+    eventually(lambda: "for the copy" in names(back), "rows on the copy")
     # A run was killed when it had written the file and not restarted the server: what is said of its subscriptions must be true.
     back.host().run_test(f"mv {HOLD}.kept {HOLD}")
     assert workers(back) != "0"
@@ -386,7 +386,7 @@ def test_a_node_on_another_timeline_is_refused(nodes: list[Node]) -> None:
     back.close()
     host = back.host()
     host.run_test(f"systemctl stop {UNIT} && sudo -u postgres touch {DATA}/standby.signal && systemctl start {UNIT}")
-    eventually(lambda: back.admin("SELECT pg_is_in_recovery()") == "t", "recovery", 60)
+    eventually(lambda: back.admin("SELECT pg_is_in_recovery()") == "t", "recovery")
     back.admin("SELECT pg_promote()")
     run = failback(back, refused=True)
     output = " ".join(run.output.split())

@@ -11,13 +11,13 @@ import typing as t
 
 import pytest
 from instances import PATIENCE, Mesh, Writers
-from mesh import Node, eventually, run_playbook
+from mesh import CLUSTER, PORT, Node, eventually, run_playbook
 
 # Begins when it is called with the active node; what it returns heals it.
 Fault = t.Callable[[Mesh, Node], t.Callable[[], None]]
 
 NETWORK = "multimaster-failover"
-UNIT = "postgresql@16-main"
+UNIT = f"postgresql@16-{CLUSTER}"
 TABLE = "inet multimaster_fault"
 
 
@@ -83,7 +83,7 @@ def host_killed(mesh: Mesh, node: Node) -> t.Callable[[], None]:
 def cut_off_from_api(mesh: Mesh, node: Node) -> t.Callable[[], None]:
     """No instance reaches the node's server; the nodes reach each other."""
     for host in mesh.nodes:
-        drop(host, f"output meta skuid failover_api ip daddr {node.address} tcp dport 5432")
+        drop(host, f"output meta skuid failover_api ip daddr {node.address} tcp dport {PORT}")
     return lambda: drop_no_more(mesh)
 
 
@@ -115,10 +115,10 @@ def cut_off_from_each_other(mesh: Mesh) -> None:
     for host in mesh.nodes:
         peer = mesh.other(host).address
         # Connections of subscriptions that are there: what comes in on them. New ones: what goes out.
-        sockets = inside(host, f"ss -Htnp state established dst {peer} dport = :5432").splitlines()
+        sockets = inside(host, f"ss -Htnp state established dst {peer} dport = :{PORT}").splitlines()
         ports = [line.split()[2].rsplit(":", 1)[1] for line in sockets if '"postgres"' in line]
-        incoming = [f"input ip saddr {peer} tcp sport 5432 tcp dport {{ {', '.join(ports)} }}"] if ports else []
-        drop(host, f"output meta skuid postgres ip daddr {peer} tcp dport 5432", *incoming)
+        incoming = [f"input ip saddr {peer} tcp sport {PORT} tcp dport {{ {', '.join(ports)} }}"] if ports else []
+        drop(host, f"output meta skuid postgres ip daddr {peer} tcp dport {PORT}", *incoming)
 
 
 def test_nodes_that_do_not_reach_each_other_are_no_reason_to_switch(healthy: Mesh) -> None:

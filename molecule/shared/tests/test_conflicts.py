@@ -53,12 +53,12 @@ def test_the_last_version_wins_and_the_other_is_kept(nodes: list[Node]) -> None:
         insert(first, "inserted first")
         insert(second, "inserted second")
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("inserted second",)], f"the later row on {node.name}", seconds=20)
+        eventually(lambda n=node: title(n) == [("inserted second",)], f"the later row on {node.name}")
     with apart(nodes):
         second.query("UPDATE titles SET primary_title = 'earlier' WHERE tconst = %s", [KEY])
         first.query("UPDATE titles SET primary_title = 'later' WHERE tconst = %s", [KEY])
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("later",)], f"the later update on {node.name}", seconds=20)
+        eventually(lambda n=node: title(n) == [("later",)], f"the later update on {node.name}")
     assert lost(second)[before[second.name] :][-1] == "later against earlier"
     first.query("DELETE FROM titles WHERE tconst = %s", [KEY])
     eventually(lambda: title(second) == [], "the deletion")
@@ -71,6 +71,6 @@ def test_a_retried_insert_does_not_stop_replication(nodes: list[Node]) -> None:
         insert(first, "in doubt")
         insert(second, "in doubt")
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("in doubt",)], f"one row on {node.name}", seconds=20)
+        eventually(lambda n=node: title(n) == [("in doubt",)], f"one row on {node.name}")
     first.query("DELETE FROM titles WHERE tconst = %s", [KEY])
     eventually(lambda: title(second) == [], "the deletion")

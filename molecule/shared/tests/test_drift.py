@@ -8,11 +8,12 @@ from __future__ import annotations
 import typing as t
 
 import psycopg2
-from mesh import Node, eventually, run_playbook
+from mesh import CLUSTER, SHOP, SHOP_PUBLICATION, Node, eventually, run_playbook
 
 OF_IMDB = "SELECT {} FROM pg_subscription JOIN pg_database d ON d.oid = subdbid WHERE datname = 'imdb'"
-PUBLISHED = "SELECT count(*) FROM pg_publication_tables WHERE pubname = 'pub_shop'"
-HBA = "/etc/postgresql/{}/main/pg_hba.conf"
+PUBLICATION = '"' + SHOP_PUBLICATION.replace('"', '""') + '"'
+PUBLISHED = f"SELECT count(*) FROM pg_publication_tables WHERE pubname = $name${SHOP_PUBLICATION}$name$"
+HBA = f"/etc/postgresql/{{}}/{CLUSTER}/pg_hba.conf"
 
 
 def version(node: Node) -> str:
@@ -22,9 +23,10 @@ def version(node: Node) -> str:
 def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
     first, second = nodes[:2]
     hba = HBA.format(version(first))
-    first.admin("ALTER PUBLICATION pub_shop DROP TABLE public.articles", db="shop")
+    published = first.admin(PUBLISHED, db=SHOP)
+    first.admin(f"ALTER PUBLICATION {PUBLICATION} DROP TABLE public.articles", db=SHOP)
     first.admin(f"ALTER SUBSCRIPTION \"sub_from_{second.name}\" SET (origin = any)")
-    second.admin(f"ALTER SUBSCRIPTION \"sub_from_{first.name}\" DISABLE", db="shop")
+    second.admin(f"ALTER SUBSCRIPTION \"sub_from_{first.name}\" DISABLE", db=SHOP)
     conninfo = second.admin(OF_IMDB.format("subconninfo"))
     changed = conninfo.replace("connect_timeout=5", "connect_timeout=9")
     assert changed != conninfo
@@ -33,7 +35,7 @@ def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
     first.admin("SELECT pg_reload_conf()")
 
     drifts: list[tuple[str, t.Callable[[], bool], str]] = [
-        ("a table out of the publication", lambda: first.admin(PUBLISHED, db="shop") == "2", "articles"),
+        ("a table out of the publication", lambda: first.admin(PUBLISHED, db=SHOP) == published, "articles"),
         (
             "an altered origin",
             lambda: first.admin(OF_IMDB.format("suborigin")) == "none",
@@ -64,9 +66,9 @@ def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
         assert is_right(), f"{what} was not repaired"
     for here, there in ((first, second), (second, first)):
         sku = f"from {here.name}"
-        here.query("INSERT INTO articles (sku) VALUES (%s)", [sku], db="shop")
-        eventually(lambda h=there, s=sku: h.value("SELECT count(*) FROM articles WHERE sku = %s", [s], db="shop") == 1, sku)
-        here.query("DELETE FROM articles WHERE sku = %s", [sku], db="shop")
+        here.query("INSERT INTO articles (sku) VALUES (%s)", [sku], db=SHOP)
+        eventually(lambda h=there, s=sku: h.value("SELECT count(*) FROM articles WHERE sku = %s", [s], db=SHOP) == 1, sku)
+        here.query("DELETE FROM articles WHERE sku = %s", [sku], db=SHOP)
 
     assert run_playbook("site").changed() == 0
 
@@ -74,28 +76,28 @@ def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
 def test_a_check_run_says_what_a_run_would_make_first(nodes: list[Node]) -> None:
     """A publication and a privilege that subscriptions need: both are made before these in a run, and not in a check run."""
     first, second = nodes[:2]
-    first.admin("DROP PUBLICATION pub_shop", db="shop")
-    second.admin("REVOKE CREATE ON DATABASE shop FROM subscription_owner")
+    first.admin(f"DROP PUBLICATION {PUBLICATION}", db=SHOP)
+    second.admin(f"REVOKE CREATE ON DATABASE \"{SHOP}\" FROM subscription_owner")
 
     report = run_playbook("site", "--check", "--diff")
     said = " ".join(report.output.split())
-    assert "would publish pub_shop" in said
+    assert f"would publish {SHOP_PUBLICATION}" in said
     assert "would get what it lacks" in said
     assert report.changed() > 0
-    assert first.admin(PUBLISHED, db="shop") == "0"
+    assert first.admin(PUBLISHED, db=SHOP) == "0"
 
     assert run_playbook("site").changed() > 0
-    assert first.admin(PUBLISHED, db="shop") != "0"
-    first.query("INSERT INTO articles (sku) VALUES ('published again')", db="shop")
+    assert first.admin(PUBLISHED, db=SHOP) != "0"
+    first.query("INSERT INTO articles (sku) VALUES ('published again')", db=SHOP)
     counted = "SELECT count(*) FROM articles WHERE sku = 'published again'"
-    eventually(lambda: second.value(counted, db="shop") == 1, "the row of the publication that was made again")
-    first.query("DELETE FROM articles WHERE sku = 'published again'", db="shop")
+    eventually(lambda: second.value(counted, db=SHOP) == 1, "the row of the publication that was made again")
+    first.query("DELETE FROM articles WHERE sku = 'published again'", db=SHOP)
     assert run_playbook("site").changed() == 0
 
 
 def test_a_stopped_service_is_reported_then_started(nodes: list[Node]) -> None:
     second = nodes[1]
-    unit = f"postgresql@{version(second)}-main"
+    unit = f"postgresql@{version(second)}-{CLUSTER}"
     second.close()
     host = second.host()
     assert host.run(f"systemctl stop {unit}").rc == 0
@@ -108,14 +110,14 @@ def test_a_stopped_service_is_reported_then_started(nodes: list[Node]) -> None:
     run_playbook("site")
     assert host.service(unit).is_running
     nodes[0].query("INSERT INTO generos (genero) VALUES ('after the stop')")
-    eventually(lambda: second.value("SELECT count(*) FROM generos WHERE genero = 'after the stop'") == 1, "the row", 15)
+    eventually(lambda: second.value("SELECT count(*) FROM generos WHERE genero = 'after the stop'") == 1, "the row")
     nodes[0].query("DELETE FROM generos")
 
 
 def test_a_killed_server_comes_back_by_itself(nodes: list[Node]) -> None:
     second = nodes[1]
     second.close()
-    unit = f"postgresql@{version(second)}-main"
+    unit = f"postgresql@{version(second)}-{CLUSTER}"
     host = second.host()
     assert host.run(f"kill -9 $(systemctl show -P MainPID {unit})").rc == 0
     nodes[0].query("INSERT INTO generos (genero) VALUES ('during the crash')")
@@ -127,5 +129,5 @@ def test_a_killed_server_comes_back_by_itself(nodes: list[Node]) -> None:
             second.close()
             return False
 
-    eventually(arrived, "the row that was written while the server was down", 40)
+    eventually(arrived, "the row that was written while the server was down")
     nodes[0].query("DELETE FROM generos")
