@@ -45,11 +45,13 @@ def mesh_status(nodes: t.Sequence[Data], answers: t.Mapping[str, Data]) -> list[
         else:
             problems = [*_of_info(int(node["node_id"]), info, by_id, known, away), *_of_differences(answer)]
         backups = answer.get("backups") or {}
+        # Of a node that is down it is no news that its backups could not be read.
+        unread = answer.get("backup_error") if name not in away else None
         report.append(
             {
                 **{key: node[key] for key in ("name", "node_id", "address")},
                 "up": name not in away,
-                "problems": [*problems, *(backups.get("problems") or []), *filter(None, [answer.get("backup_error")])],
+                "problems": [*problems, *(backups.get("problems") or []), *filter(None, [unread])],
                 "backups": backups,
                 "node": info.get("node") or {},
                 **{key: info.get(key) or [] for key in ("subscriptions", "slots", "publications")},

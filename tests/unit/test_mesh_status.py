@@ -65,6 +65,7 @@ def test_a_node_that_is_down_is_not_the_others_problem() -> None:
         "pg1 keeps 2.0 kB of WAL for it (slot_1_to_2_shop).",
     ]
     assert report({}, {})[0] == ["The host cannot be reached."]
+    assert report({"backup_error": "Unread."}, {})[0] == ["The host cannot be reached."]
 
 
 def test_a_subscription_that_fails_is_told_once_and_with_its_node() -> None:

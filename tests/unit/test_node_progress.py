@@ -142,6 +142,15 @@ def test_without_a_peer() -> None:
         assert watched(look, look, publishers=[Publisher("The slot is lost.", True)]).finally_().state == FAILING
 
 
+def test_errors_that_it_got_over_before_its_peer_went_do_not_count() -> None:
+    away = OLD._replace(pid=None, received=None, errors=500)
+    gone = [Publisher("no route")]
+    assert watched(away, away._replace(errors=501), publishers=gone).finally_().errors == 1
+    assert watched(away, away._replace(errors=501), failure=failed("0/70"), publishers=gone).finally_().errors == 1
+    assert watched(away, away, failure=failed("0/88"), publishers=gone).finally_().errors == 500
+    assert watched(away, away, log=False, publishers=gone).finally_().errors == 500
+
+
 def test_copying() -> None:
     look = OLD._replace(copy_errors=2)
     assert once(look, copying=True).quickly() is None

@@ -150,7 +150,9 @@ class Watched:
 
     def _without_a_peer(self) -> Progress:
         publisher = self.publishers[-1] if self.publishers else None
-        errors = self.last.errors + (self.last.copy_errors if self.is_copying else 0)
+        # By the log it got over what the server has counted before.
+        is_over = self.has_log and not self._is_unresolved()
+        errors = self.last.errors - (self.looks[0].errors if is_over else 0) + (self.last.copy_errors if self.is_copying else 0)
         if publisher is None:
             return Progress(CONNECTING, errors)
         if not publisher.is_reached:
