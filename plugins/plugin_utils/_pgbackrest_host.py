@@ -406,13 +406,28 @@ def _is_in(stanza: Values, number: int) -> bool:
     return any(each["key"] == number and each["status"]["code"] not in ABSENT for each in stanza.get("repo") or [])
 
 
+_LIMITS = {
+    # What pgBackRest takes.
+    "retention_full": (1, 9999999),
+    "retention_diff": (0, 9999999),
+    "retention_incr": (0, 9999999),
+    "process_max": (0, 999),
+    # 4 PiB, the most that it takes.
+    "archive_queue_max_mb": (0, 1 << 32),
+    "lock_wait": (0, 366 * 86400),
+    "server_port": (1, 65535),
+}
+_PORTS_IN = {
+    "pgbackrest_repositories": ("port",),
+    "pgbackrest_stanzas": ("pg_port", "pg_host_port"),
+    "pgbackrest_catalog_servers": ("port",),
+}
+
+
 def _cross_problems(values: Values) -> list[str]:
     given = {name: values[f"pgbackrest_{name}"] for name in ("repositories", "stanzas", "options")}
     problems = list(configuration_problems(given))
-    for kind, least in (("full", 1), ("diff", 0), ("incr", 0)):
-        count = int(values[f"pgbackrest_retention_{kind}"])
-        if count < least:
-            problems.append(f"pgbackrest_retention_{kind} is {count}; at least {least} must be kept.")
+    problems += _number_problems(values)
     if values["pgbackrest_catalog_servers"] and not values["pgbackrest_catalog_password"]:
         problems.append("pgbackrest_catalog_password must be set with pgbackrest_catalog_servers.")
     if boolean(values["pgbackrest_server"]) and not values["pgbackrest_server_clients"]:
@@ -423,6 +438,23 @@ def _cross_problems(values: Values) -> list[str]:
         if not 0 <= int(stanza.get("offset_minutes", 0)) <= 59
     ]
     return problems
+
+
+def _number_problems(values: Values) -> list[str]:
+    """Numbers that pgBackRest or the host cannot do anything with."""
+    stated = [(f"pgbackrest_{name}", values[f"pgbackrest_{name}"], limits) for name, limits in _LIMITS.items()]
+    for name, keys in _PORTS_IN.items():
+        stated += [
+            (f"{name}[{number}].{key}", entry[key], (1, 65535))
+            for number, entry in enumerate(values[name])
+            for key in keys
+            if entry.get(key) is not None
+        ]
+    return [
+        f"{name} is {value}; it has to be from {low} to {high}."
+        for name, value, (low, high) in stated
+        if not low <= int(value) <= high
+    ]
 
 
 def _host_problems(wanted: _Wanted, host: Values, check_mode: bool) -> list[str]:

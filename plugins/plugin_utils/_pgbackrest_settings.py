@@ -12,6 +12,8 @@ import re
 import typing as t
 from dataclasses import dataclass
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.config import meant_option
+
 Values = t.Mapping[str, t.Any]
 
 TLS_PORT = 8432
@@ -145,6 +147,10 @@ def configuration_problems(given: Values) -> list[str]:
         passphrase = repository.get("cipher_passphrase")
         if passphrase is not None and len(str(passphrase)) < 16:
             problems.append(f"The cipher_passphrase of {where} has fewer than 16 characters.")
+        # Of these, the names go without the repository's number.
+        options = {name: f"repo{number + 1}-{name}" for name in repository.get("options") or {}}
+        problems += [f"{where}.options has {_unknown(name, full)}" for name, full in options.items() if meant_option(full)]
+    problems += [f"pgbackrest_options has {_unknown(name, name)}" for name in given["options"] if meant_option(name)]
     names = [stanza["name"] for stanza in given["stanzas"]]
     for name in sorted(set(names)):
         if not re.match(r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$", name) or name == "global":
@@ -155,6 +161,10 @@ def configuration_problems(given: Values) -> list[str]:
         if "\n" in str(value) or not str(value).strip():
             problems.append(f"{option} is empty or has more than one line, which pgbackrest.conf has no room for.")
     return problems
+
+
+def _unknown(name: str, full: str) -> str:
+    return f"{name}, which is no option of pgBackRest; did you mean {meant_option(full)}?"
 
 
 def _all_values(given: Values) -> t.Iterator[tuple[str, t.Any]]:

@@ -426,8 +426,8 @@ def _http(failure: Failure, match: re.Match[str]) -> str | None:
 
 def _no_key(failure: Failure, match: re.Match[str]) -> str:
     return (
-        f"The SFTP server of {failure.where} does not accept this host's key: {failure.first_line}. Check user, private_key_file "
-        f"and public_key_file (repo-sftp-public-key-file, which Debian's pgBackRest needs), and what the server's log says."
+        f"The SFTP server of {failure.where} does not accept this host's key: {failure.first_line}. Check user and "
+        f"private_key_file, and what the server's log says; it refuses a locked account, too."
     )
 
 

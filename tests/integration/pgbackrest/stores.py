@@ -181,6 +181,8 @@ class Sftp(Store):
             f"""
             set -e
             id store >/dev/null 2>&1 || useradd --create-home --shell /bin/false store
+            # An account that is locked is refused by sshd itself.
+            usermod --password '*' store
             install -d -o root -m 755 /srv/store
             install -d -o store -m 700 /srv/store/pg /home/store/.ssh
             cd /etc/pgbackrest
@@ -220,7 +222,7 @@ S
             "port": 2222,
             "user": "store",
             "private_key_file": "/etc/pgbackrest/sftp_key",
-            "public_key_file": "/etc/pgbackrest/sftp_key.pub",
+
             "host_key_hash_type": "sha256",
             "host_key_check_type": "fingerprint",
             "host_fingerprint": fingerprint,

@@ -15,7 +15,8 @@ PLACES = ("/srv/late", "/srv/short lived", "/srv/kept")
 
 
 def everything_in(node: Host) -> str:
-    """Names, contents and times of all that is in the live node's tablespaces."""
+    """Names, contents and times of all that is in the live node's tablespaces, when its server has written what it had to."""
+    node.sql("CHECKPOINT")
     quoted = " ".join(f"'{place}'" for place in PLACES)
     return node.shell(f"find {quoted} -printf '%p %y %m %T@\\n' | sort; find {quoted} -type f -exec sha1sum {{}} + | sort")
 

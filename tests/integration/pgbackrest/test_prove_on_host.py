@@ -162,7 +162,7 @@ def test_what_cannot_be_checked_is_not_called_damaged(backed_up: Host) -> None:
         backed_up.backup("full")
         backed_up.restore(type="immediate")
         failed = prove(backed_up, fails=True)
-        assert "could not be checked: postgres: rows_fickle: not today." in failed["msg"]
+        assert "could not be checked: postgres: public.rows_fickle: not today." in failed["msg"]
         assert "damaged" not in failed["msg"]
         assert failed["problems"] == []
         backed_up.run("test", "!", "-e", f"{COPY}/postmaster.pid")

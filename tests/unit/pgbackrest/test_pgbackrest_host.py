@@ -297,8 +297,13 @@ def test_a_newer_certificate_restarts_the_server() -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"pgbackrest_retention_full": 0}, "pgbackrest_retention_full is 0; at least 1 must be kept."),
-        ({"pgbackrest_retention_incr": -1}, "at least 0 must be kept"),
+        ({"pgbackrest_server_port": 0}, "pgbackrest_server_port is 0; it has to be from 1 to 65535."),
+        ({"pgbackrest_lock_wait": 10**30}, "pgbackrest_lock_wait is 1000"),
+        ({"pgbackrest_process_max": -1}, "pgbackrest_process_max is -1"),
+        ({"pgbackrest_archive_queue_max_mb": -5}, "pgbackrest_archive_queue_max_mb is -5"),
+        ({"pgbackrest_options": {"compress-levle": 3}}, "compress-levle, which is no option of pgBackRest; did you mean"),
+        ({"pgbackrest_retention_full": 0}, "pgbackrest_retention_full is 0; it has to be from 1 to 9999999."),
+        ({"pgbackrest_retention_incr": -1}, "it has to be from 0 to 9999999"),
         ({"pgbackrest_catalog_password": ""}, "pgbackrest_catalog_password must be set"),
         ({"pgbackrest_server": True}, "names nobody who may use it"),
         ({"pgbackrest_stanzas": [{**STANZA, "offset_minutes": 60}]}, "is 60; 0 to 59"),
