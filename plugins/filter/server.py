@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._access import access_lines
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._database_access import database_access
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import is_of_all, privileges_of_all
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_differences import (
@@ -38,6 +39,7 @@ class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
             "access_lines": access_lines,
+            "database_access": database_access,
             "files_differing": files_differing,
             "host_problems": host_problems,
             "privileges_by_object": privileges_by_object,

@@ -10,13 +10,26 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import KINDS, options, psql_preamble
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import (
+    KINDS,
+    options,
+    psql_preamble,
+    settings,
+)
 
 
 def _session_options(kind: str, version: int = 0, more: t.Mapping[str, str] | None = None) -> str:
+    return options(_known(kind), int(version), {name: str(value) for name, value in (more or {}).items()})
+
+
+def _session_settings(kind: str) -> dict[str, str]:
+    return settings(_known(kind))
+
+
+def _known(kind: str) -> str:
     if kind not in KINDS:
         raise AnsibleFilterError(f"There is no session of the kind {kind}; there are {', '.join(KINDS)}.")
-    return options(str(kind), int(version), {name: str(value) for name, value in (more or {}).items()})
+    return str(kind)
 
 
 def _with_session_preamble(statements: str) -> str:
@@ -25,4 +38,8 @@ def _with_session_preamble(statements: str) -> str:
 
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
-        return {"session_options": _session_options, "with_session_preamble": _with_session_preamble}
+        return {
+            "session_options": _session_options,
+            "session_settings": _session_settings,
+            "with_session_preamble": _with_session_preamble,
+        }

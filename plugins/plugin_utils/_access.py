@@ -14,6 +14,8 @@ import typing as t
 
 Mapping = t.Mapping[str, t.Any]
 
+# Of role postgresql's pg_ident.conf: each as the role of the same name, and the superuser as any.
+LOCAL_MAP = "multimaster"
 _DATABASE_KEYWORDS = ("all", "sameuser", "samerole", "replication")
 _LOOPBACK = re.compile(r"127[.][0-9.]+(/([89]|[12][0-9]|3[0-2]))?|::1(/128)?|localhost|samehost")
 _NUMBERS = re.compile(r"[0-9.]+(/.*)?|[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(/.*)?")
@@ -42,7 +44,7 @@ def access_lines(
         ]
     if entries:
         lines += ["", "# Stated clients.", *(_line(entry) for entry in entries)]
-    return [*lines, "", "# People and programs on this host, each as the role of the same name.", "local all all peer"]
+    return [*lines, "", "# People and programs on this host, as whom pg_ident.conf says.", f"local all all peer map={LOCAL_MAP}"]
 
 
 def _line(entry: Mapping) -> str:

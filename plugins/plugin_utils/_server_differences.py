@@ -13,6 +13,7 @@ answers.
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import typing as t
 
@@ -49,7 +50,7 @@ def _role_state(role: Mapping, server: Mapping) -> dict[str, t.Any]:
         or not there["expires_as_wanted"]
         or there["connection_limit"] != int(role.get("connection_limit", -1))
         or ("comment" in role and (there.get("comment") or "") != role["comment"])
-        or any((there.get("settings") or {}).get(name) != value for name, value in (role.get("settings") or {}).items())
+        or _settings_differ(role, there)
     )
     member_of = list(there.get("member_of") or [])
     wanted = list(role.get("member_of") or [])
@@ -62,6 +63,12 @@ def _role_state(role: Mapping, server: Mapping) -> dict[str, t.Any]:
         "join": [group for group in wanted if group not in member_of] if present else [],
         "leave": [group for group in member_of if group not in wanted] if present and there and "member_of" in role else [],
     }
+
+
+def _settings_differ(role: Mapping, there: Mapping) -> bool:
+    """Whether one of the settings that are stated is not the role's. Of an empty list the server keeps an empty name."""
+    now = there.get("settings") or {}
+    return any(now.get(name) not in (str(value), str(value) or '""') for name, value in (role.get("settings") or {}).items())
 
 
 def _flags(role: Mapping) -> dict[str, bool]:
@@ -139,8 +146,8 @@ def privileges_wanted(privileges: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
                     "schema": "public" if kind in ("table", "sequence") else None,
                     **entry,
                     "index": index,
-                    "type": kind,
-                    "objs": entry.get("objs"),
+                    "type": "column" if "columns" in entry else kind,
+                    "objs": _columns(entry) if "columns" in entry else entry.get("objs"),
                     "privs": entry.get("privs", []),
                     "roles": entry["roles"],
                 }
@@ -148,26 +155,72 @@ def privileges_wanted(privileges: t.Sequence[Mapping]) -> list[dict[str, t.Any]]
     return entries
 
 
+def _columns(entry: Mapping) -> list[str]:
+    """The columns that an entry is for, as the look at the database names them."""
+    return [json.dumps([table, column], ensure_ascii=False) for table in entry["objs"] for column in entry["columns"]]
+
+
 def privileges_differing(privileges: t.Sequence[Mapping], server: Mapping) -> list[Mapping]:
     """The entries that are not as the server has it, and those whose state is not read; not those of ``privileges_unknown``."""
     different = {index for contents in _contents(server) for index in contents["privileges"]["different"]}
-    different.difference_update(privileges_unknown(server))
+    different.difference_update(_unknown(server))
     return [
-        entry for index, entry in enumerate(privileges) if index in different or entry.get("type", "table") not in PRIVILEGE_TYPES
+        entry
+        for index, entry in enumerate(privileges)
+        if "columns" not in entry and (index in different or entry.get("type", "table") not in PRIVILEGE_TYPES)
     ]
 
 
-def privileges_surplus(server: Mapping) -> list[dict[str, t.Any]]:
-    """What roles hold beyond the entries that name them, each with its database."""
+def column_privileges(privileges: t.Sequence[Mapping], server: Mapping) -> list[dict[str, str]]:
+    """What makes the privileges on columns as the entries have them: statements, each with its database.
+
+    They come last: to revoke a privilege on a table revokes it on each of its columns.
+    """
+    different = {index for contents in _contents(server) for index in contents["privileges"]["different"]}
+    different.difference_update(_unknown(server))
+    found = [
+        {"database": entry["database"], "statement": _on_columns(name, entry["schema"], entry["privs"], [entry["role"]], False)}
+        for entry in privileges_surplus(server, of_columns=True)
+        for name in entry["objs"]
+    ]
+    for index in sorted(different):
+        entry = privileges[index]
+        if "columns" in entry:
+            is_granted = entry.get("state", "present") == "present"
+            for name in _columns(entry):
+                statement = _on_columns(name, entry.get("schema", "public"), entry["privs"], entry["roles"], is_granted)
+                found.append({"database": entry["database"], "statement": statement})
+    return found
+
+
+def _on_columns(name: str, schema: str, privs: t.Sequence[str], roles: t.Sequence[str], is_granted: bool) -> str:
+    table, column = json.loads(name)
+    what = ", ".join(f"{priv.upper()} ({_quoted(column)})" for priv in privs)
+    to = ", ".join("PUBLIC" if role.upper() == "PUBLIC" else _quoted(role) for role in roles)
+    words = ("GRANT", "TO") if is_granted else ("REVOKE", "FROM")
+    return f"{words[0]} {what} ON {_quoted(schema)}.{_quoted(table)} {words[1]} {to}"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def privileges_surplus(server: Mapping, of_columns: bool = False) -> list[dict[str, t.Any]]:
+    """What roles hold beyond the entries that name them, each with its database; of columns, or of all else."""
     return [
         {**entry, "database": name}
         for name, contents in (server.get("contents") or {}).items()
         for entry in contents["privileges"]["surplus"]
+        if (entry.get("type") == "column") == of_columns
     ]
 
 
-def privileges_unknown(server: Mapping) -> list[t.Any]:
-    """The places of the entries that name an object or a role that is not there."""
+def privileges_unknown(privileges: t.Sequence[Mapping], server: Mapping) -> list[t.Any]:
+    """The places of the entries that name an object or a role that is not there, and must not."""
+    return [index for index in _unknown(server) if not privileges[index].get("optional")]
+
+
+def _unknown(server: Mapping) -> list[t.Any]:
     return [index for contents in _contents(server) for index in contents["privileges"]["unknown"]]
 
 
@@ -200,5 +253,6 @@ def server_differences(wanted: Mapping, server: Mapping) -> dict[str, t.Any]:
         "schema_files_due": schema_files_due(files),
         "privileges": privileges_differing(wanted["privileges"], server),
         "privileges_surplus": privileges_surplus(server),
-        "privileges_unknown": privileges_unknown(server),
+        "column_privileges": column_privileges(wanted["privileges"], server),
+        "privileges_unknown": privileges_unknown(wanted["privileges"], server),
     }

@@ -218,6 +218,12 @@ def server_problems(
             f"The server has wal_level={server['wal_level']} and is not managed by this role; "
             "set wal_level=logical there and restart it."
         )
+    for database, contents in (server.get("contents") or {}).items():
+        for what, owner in (contents.get("foreign_owners") or {}).items():
+            problems.append(
+                f"In the database {database} the {what} belongs to {owner}, and this collection takes nothing that is not a "
+                "superuser's. Look at it, and rename or drop it."
+            )
     for file in schema_files:
         if file["changed"] and file["on_change"] == "fail":
             problems.append(

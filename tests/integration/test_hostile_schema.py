@@ -9,10 +9,11 @@ import itertools
 import typing as t
 
 import pytest
-import yaml
 from hostile import APPLICATION, DATABASE, EXTENSIONS, PUBLISHED, TRAP, read, statements, whole_table
 from psycopg2 import sql
-from servers import PATIENCE, REPLICATOR_PASSWORD, ROOT, Authority, Server, wait_until
+from servers import PATIENCE, REPLICATOR_PASSWORD, Authority, Server, wait_until
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import settings
 
 RunModule = t.Callable[..., t.Any]
 OWNER = "Besitzer \"%s\" 'ö'"
@@ -21,7 +22,7 @@ PUBLICATION = '"Alles ""aus"" {x} \'hier\'"'
 # What last_update_wins cannot work on: it says so, and these are left out.
 WITHOUT_POLICY = ["public.child", "public.deferrable_key", "public.no_columns", "public.no_key", "public.parent"]
 # What the playbook gives the roles that send and apply rows
-ROLE_SETTINGS = yaml.safe_load((ROOT / "playbooks/vars/mesh.yml").read_text())["mesh_role_settings"]
+ROLE_SETTINGS = settings("apply")
 NODE_IDS = {"DB-Node.One": 1, "db-node_two": 2}
 
 

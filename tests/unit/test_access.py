@@ -22,7 +22,7 @@ def lines(entries: list[dict[str, t.Any]], peers: t.Sequence[dict[str, t.Any]] =
 
 def test_without_peers_and_clients_only_this_host_is_let_in() -> None:
     rules = [line for line in lines([]) if line and not line.startswith("#")]
-    assert rules == ['local all "postgres" peer', "local all all peer"]
+    assert rules == ['local all "postgres" peer', "local all all peer map=multimaster"]
 
 
 def test_peers_come_with_a_certificate_and_to_their_databases_only() -> None:

@@ -180,4 +180,21 @@ def test_privileges_differ_where_the_server_says_so_or_cannot_say() -> None:
     unknown = {"contents": {"shop": {"privileges": {"different": [0, 1], "surplus": [], "unknown": [1]}}}}
     assert entries[1] not in differences.privileges_differing(entries, unknown)
     assert differences.privileges_surplus(server) == [{"role": "x", "database": "shop"}]
-    assert differences.privileges_unknown(server) == [0]
+    assert differences.privileges_unknown(entries, server) == [0]
+    # What only follows from other variables need not be there.
+    assert differences.privileges_unknown([{**entries[0], "optional": True}], server) == []
+
+
+def test_privileges_on_columns_are_statements_and_come_apart() -> None:
+    entry = {"database": "shop", "objs": ["Or\"ders"], "columns": ["a (b)", "c"], "privs": ["insert"], "roles": ["app", "PUBLIC"]}
+    (wanted,) = differences.privileges_wanted([entry])
+    assert (wanted["type"], wanted["objs"]) == ("column", ['["Or\\"ders", "a (b)"]', '["Or\\"ders", "c"]'])
+    surplus = {"type": "column", "schema": "public", "objs": ['["t", "c"]'], "role": "app", "privs": ["UPDATE"]}
+    server = {"contents": {"shop": {"privileges": {"different": [0], "unknown": [], "surplus": [surplus]}}}}
+    assert differences.privileges_differing([entry], server) == []
+    assert differences.privileges_surplus(server) == []
+    assert [each["statement"] for each in differences.column_privileges([entry], server)] == [
+        'REVOKE UPDATE ("c") ON "public"."t" FROM "app"',
+        'GRANT INSERT ("a (b)") ON "public"."Or""ders" TO "app", PUBLIC',
+        'GRANT INSERT ("c") ON "public"."Or""ders" TO "app", PUBLIC',
+    ]

@@ -24,6 +24,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.own_schema import require_own_schema
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.locks import (
@@ -72,6 +73,7 @@ class ConflictManager:
 
     def read(self) -> State:
         self._require_owner()
+        require_own_schema(self._connection)
         return read(self._connection, self._selection.names, self._selection.schemas or ())
 
     def _require_owner(self) -> None:

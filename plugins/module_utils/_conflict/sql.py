@@ -46,11 +46,12 @@ COLUMN_COMMENTS = {
 
 _NOW = "(pg_catalog.date_part('epoch', pg_catalog.{clock}()) * 1000000)::pg_catalog.int8"
 
-# The default of the version column. The lock tells apply workers that a local insert is under way, see
-# the fast path in _conflict_table. Apply workers and restores give the row's version or have none.
+# The default of the version column. The lock tells apply workers that a local insert is under way, see the fast path in
+# _conflict.table. Anybody can take such a lock: so nothing waits for it, and who holds it keeps workers from the fast path alone.
+# They take it for a moment themselves: after that it is there. Apply workers and restores give the row's version or have none.
 _NEW_VERSION = """
 SELECT CASE WHEN pg_catalog.current_setting('session_replication_role') OPERATOR(pg_catalog.=) 'replica'
-              OR pg_catalog.pg_advisory_xact_lock_shared($1) IS NULL
+              OR (pg_catalog.pg_try_advisory_xact_lock_shared($1) OR pg_catalog.pg_try_advisory_xact_lock_shared($1)) IS NULL
             THEN NULL ELSE ({now} OPERATOR(pg_catalog.<<) 10) OPERATOR(pg_catalog.|) {node_id} END
 """
 

@@ -70,7 +70,9 @@ _INSERT = """
 DECLARE
     seen text;
 BEGIN{fast}
-    IF pg_catalog.pg_trigger_depth() > 1 OR pg_catalog.pg_advisory_xact_lock_shared({lock}) IS NULL{or_renamed}
+    IF pg_catalog.pg_trigger_depth() > 1
+       OR (pg_catalog.pg_try_advisory_xact_lock_shared({lock})
+           OR pg_catalog.pg_try_advisory_xact_lock_shared({lock})) IS NULL{or_renamed}
        OR {is_stale}
     THEN{renamed}
         IF pg_catalog.pg_trigger_depth() > 1 THEN

@@ -83,6 +83,9 @@ KINDS: dict[str, Kind] = {
     "change": Kind(False, "1h", "1min", "10min"),
     # Writes, copies, indexes or checks whole tables.
     "load": Kind(False, "1d", "10min", "1h"),
+    # Of the roles of apply workers and of the connections that they copy and read from: these have no options, and wait as long
+    # as it takes, since whoever gives up begins anew.
+    "apply": Kind(False, "0", "0", "0"),
 }
 
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import sql
 from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import (
     Batch,
     DataFile,
@@ -73,6 +74,14 @@ SELECT
         ) AS r
     ) AS elsewhere,
     json_build_object({empty}) AS empty
+"""
+
+
+# The owner of the tables, where a superuser loads who is not that.
+_OTHER_OWNER = """
+SELECT pg_get_userbyid(c.relowner)::text AS owner
+FROM pg_class c JOIN pg_roles me ON me.rolname = current_user
+WHERE c.oid = to_regclass('public.titles') AND me.rolsuper AND c.relowner <> me.oid
 """
 
 
@@ -255,6 +264,7 @@ class Loader:
         """Takes the lock, checks the files' headers, reads the journal."""
         for file in files:
             FileReader(file.path, file.format).check_header()
+        self._become_owner()
         row = self._read_state()
         if row["in_recovery"]:
             raise MultimasterError(f"{self._connection.where} is a standby and takes no rows; load on its primary")
@@ -312,6 +322,11 @@ class Loader:
             _FileLoader(self._connection, self._options, self._report, load, journal[load.file.kind]).run()
         tables = sorted({table for load in due for table in TARGETS[load.file.kind].tables})
         self._connection.execute(f"ANALYZE {', '.join(tables)}")
+
+    def _become_owner(self) -> None:
+        """A superuser neither reads nor writes what others own: their views and triggers would run as him."""
+        for row in self._connection.fetch(_OTHER_OWNER):
+            self._connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(row["owner"])))
 
     def _make_rejects_directory(self) -> None:
         directory = self._options.rejects_directory

@@ -18,6 +18,7 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import (
     DAY,
     YEAR,
@@ -72,12 +73,15 @@ Run = t.Callable[[t.Sequence[str], t.Mapping[str, str], t.Sequence[int]], "tuple
 
 
 def run_process(argv: t.Sequence[str], environment: t.Mapping[str, str], keep_open: t.Sequence[int] = ()) -> tuple[int, str, str]:
-    """Run a command without a shell. ``keep_open`` are descriptors that the command inherits."""
+    """Run a command without a shell. ``keep_open`` are descriptors that the command inherits.
+
+    What it asks the server is asked in sessions that begin as all others of the collection.
+    """
     try:
         done = subprocess.run(  # noqa: S603 an argument list of this collection's own making, without a shell
             list(argv),
             # What others are quoted with must not depend on the host's language.
-            env={**os.environ, **environment, "LC_ALL": "C"},
+            env={**os.environ, "PGOPTIONS": options("load"), **environment, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             pass_fds=tuple(keep_open),

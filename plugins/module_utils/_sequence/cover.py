@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.differences import Differences
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.own_schema import require_own_schema
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement, compose, joined, sql
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.model import Node
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.selection import Selection, as_like
@@ -181,6 +182,7 @@ class Cover:
 
 
 def read_cover(connection: Connection) -> Cover:
+    require_own_schema(connection)
     return Cover(**connection.fetch_one(READ))
 
 

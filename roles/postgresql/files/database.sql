@@ -1,16 +1,21 @@
 -- Copyright (c) 2026 multimaster.postgresql contributors
 -- SPDX-License-Identifier: GPL-3.0-or-later
 --
--- What the role must know of one database, as one line of JSON, where it is there: the one that psql's variable "index" says, by its
--- place in the list of "wanted". Reads only.
-select exists (select from pg_database where datallowconn and datname = :'wanted'::json -> 'databases' ->> :index) as here \gset
-\if :here
-select format('dbname=''%s''', replace(replace(:'wanted'::json -> 'databases' ->> :index, '\', '\\'), '''', '\''')) as conninfo \gset
-\connect -reuse-previous=on :"conninfo"
-select to_regclass('multimaster.schema_files') is not null as tracked \gset
+-- What the role must know of the database that connect.sql went to, as one line of JSON. Reads only.
+--
+-- A view runs its owner's functions as whoever reads it: nothing is taken from a schema, or a view in it, that is not a superuser's.
+select coalesce(json_object_agg(what, role.rolname) filter (where not role.rolsuper and role.rolname <> current_user), '{}') as foreign_owners,
+       coalesce(bool_or(is_view) and bool_and(role.rolsuper or role.rolname = current_user), false) as tracked
+from (
+  select 'schema multimaster' as what, nspowner as owner, false as is_view from pg_namespace where nspname = 'multimaster'
+  union all
+  select 'view multimaster.schema_files', c.relowner, true from pg_class c join pg_namespace n on n.oid = c.relnamespace
+  where n.nspname = 'multimaster' and c.relname = 'schema_files') found
+join pg_roles role on role.oid = found.owner \gset
 select json_build_object(
   'database', current_database(),
   'extensions', array(select extname from pg_extension),
+  'foreign_owners', :'foreign_owners'::json,
 \if :tracked
   'schema_files', (
     select json_object_agg(name, json_build_object('sha256', sha256, 'applied', to_char(applied, 'YYYY-MM-DD HH24:MI')))
@@ -23,6 +28,7 @@ select json_build_object(
     with entry as (
       select (e.value ->> 'index')::int as index, coalesce(e.value ->> 'state', 'present') = 'present' as present,
              coalesce((e.value ->> 'grant_option')::boolean, false) as grant_option,
+             coalesce((e.value ->> 'optional')::boolean, false) as optional,
              x.type, coalesce(x.schema, '') as schema, x.objs, x.privs, x.roles, x.target_roles
       from json_array_elements(:'wanted'::json -> 'privileges') e(value)
       cross join lateral json_to_record(e.value) as x(database text, type text, schema text, objs json, privs json, roles json,
@@ -38,6 +44,11 @@ select json_build_object(
              acldefault(case relkind when 'S' then 's' else 'r' end::"char", relowner), relacl
       from pg_class join pg_namespace n on n.oid = relnamespace
       where relkind in ('r', 'p', 'v', 'm', 'f', 'S') and nspname in (select schema from entry)
+      union all
+      select 'column', nspname, json_build_array(relname, attname)::text, relowner, acldefault('c', relowner), attacl
+      from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace
+      where relkind in ('r', 'p', 'v', 'm', 'f') and attnum > 0 and not attisdropped
+        and nspname in (select schema from entry where type = 'column')
     ), named as (
       -- The objects that each entry names, there or not.
       select entry.index, o.value as name from entry cross join lateral json_array_elements_text(entry.objs) o
@@ -85,7 +96,8 @@ select json_build_object(
       from (select distinct on (type, schema, object) * from entry_object where there) eo cross join lateral aclexplode(acl) held
       group by 1, 2, 3, 4, 5, 6
     ), governed as (
-      select distinct type, schema, object, grantee from wanted where present and type <> 'default_privs'
+      select distinct type, schema, object, grantee from wanted
+      where present and type <> 'default_privs' and index in (select index from entry where not optional)
     ), surplus as (
       select type, schema, object, grantee, privilege from held join governed using (type, schema, object, grantee)
       where grantee <> owner
@@ -110,4 +122,3 @@ select json_build_object(
           group by type, schema, role, privileges) s)
     )
   ));
-\endif

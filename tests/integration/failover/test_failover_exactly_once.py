@@ -108,7 +108,7 @@ def test_writes_that_get_no_answer_while_probes_do_set_the_node_aside(mesh: Fail
         session = mesh.a.session(mesh.db)
         session.autocommit = False
         with session.cursor() as cursor:
-            cursor.execute("LOCK TABLE journal IN SHARE MODE")
+            cursor.execute("LOCK TABLE public.journal IN SHARE MODE")
         try:
             async with client:
                 await ready(client)
@@ -140,7 +140,7 @@ def test_the_only_node_left_may_be_slow(mesh: FailoverMesh) -> None:
             session.autocommit = False
             try:
                 with session.cursor() as cursor:
-                    cursor.execute("LOCK TABLE journal IN SHARE MODE")
+                    cursor.execute("LOCK TABLE public.journal IN SHARE MODE")
                 writes = [asyncio.create_task(client.fetch(INSERT, [key, ""], write=True)) for key in range(1, 9)]
                 # More of them than it takes to set a node aside, and each for longer than an attempt may take
                 await asyncio.sleep(1.0)
@@ -159,7 +159,7 @@ def test_the_only_node_left_may_be_slow(mesh: FailoverMesh) -> None:
 def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) -> None:
     async def story() -> list[Attempt]:
         client = FailoverClient(mesh.settings(**PATIENT))
-        mesh.a.query("INSERT INTO journal VALUES (1, '0')", db=mesh.db)
+        mesh.a.query("INSERT INTO public.journal VALUES (1, '0')", db=mesh.db)
         attempts: list[Attempt] = []
 
         async def unit(connection: t.Any, attempt: Attempt) -> None:
@@ -179,7 +179,7 @@ def test_serialization_errors_are_repeated_on_the_same_node(mesh: FailoverMesh) 
     attempts = asyncio.run(story())
     assert {attempt.node for attempt in attempts} == {"pg1"}
     assert len(attempts) > 12
-    assert mesh.a.value("SELECT v FROM journal", db=mesh.db) == "12"
+    assert mesh.a.value("SELECT v FROM public.journal", db=mesh.db) == "12"
 
 
 def test_the_application_s_own_errors_are_its_own(mesh: FailoverMesh) -> None:

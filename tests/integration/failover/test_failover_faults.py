@@ -239,7 +239,7 @@ def test_a_table_that_the_warm_up_lacks_is_named_in_the_log(mesh: FailoverMesh, 
             reasons = {node.reason for node in client.nodes.values()}
             assert reasons == {"no connection can be used: a table is missing"}
             for node in mesh.nodes:
-                node.query("CREATE TABLE not_there_yet ()", db=mesh.db)
+                node.query("CREATE TABLE public.not_there_yet ()", db=mesh.db)
             await until(lambda: client.active is not None, what="a node that can be used")
 
     asyncio.run(story())

@@ -587,6 +587,9 @@ def test_a_standby_is_refused() -> None:
     class Standby:
         where = "database imdb"
 
+        def fetch(self, _query: str) -> list[dict[str, t.Any]]:
+            return []
+
         def fetch_one(self, _query: str, _parameters: t.Any) -> dict[str, t.Any]:
             return {"in_recovery": True, "locked": True, "elsewhere": [], "last": [], "empty": {}}
 
