@@ -24,7 +24,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 
 # What the trial says instead of the new files: where it is, that it does nothing outside, and that it speaks plainly.
 _APART = {
-    "external_pid_file": "",
     "listen_addresses": "",
     "port": "5432",
     "unix_socket_permissions": "0700",
@@ -100,6 +99,7 @@ class Trial:
             "ident_file": self._path("etc/pg_ident.conf"),
             "data_directory": self._path("data"),
             "unix_socket_directories": self._home,
+            "external_pid_file": self._path("pid"),
         }
         return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
 
