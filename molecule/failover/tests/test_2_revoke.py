@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from instances import PATIENCE, Mesh, Writers
 from mesh import DEPLOYMENT, Node, eventually, run_playbook
 
@@ -19,7 +21,7 @@ def connect(client: Node, server: Node, files: str) -> str:
         f"sslcert={files}/replicator.crt sslkey={files}/replicator.key"
     )
     password = (DEPLOYMENT / "secrets/replicator").read_text().strip()
-    command = f"PGPASSWORD={password} psql -X -At '{conninfo}' -c 'SELECT current_user' 2>&1"
+    command = f"PGPASSWORD={shlex.quote(password)} psql -X -At '{conninfo}' -c 'SELECT current_user' 2>&1"
     return str(client.host("postgres").run(command).stdout.strip())
 
 
