@@ -149,6 +149,27 @@ def test_rows_of_every_table_arrive_both_ways(mesh: HostileMesh) -> None:
                 assert mesh.as_owner(mesh.nodes[0], whole_table(table)), f"insert.sql has no row for {table}"
 
 
+def test_what_was_changed_by_hand_is_reported_and_put_right(mesh: HostileMesh) -> None:
+    node = mesh.nodes[0]
+    changes = {
+        "publication": f"ALTER PUBLICATION {PUBLICATION} SET (publish = 'insert')",
+        "sequences": 'ALTER SEQUENCE public."Shared seq" INCREMENT 1',
+        "policy": 'DROP TRIGGER "00_multimaster_update" ON public."a ""x"""',
+        "subscription": f'ALTER SUBSCRIPTION "sub_from_{mesh.other(node).name}" DISABLE',
+    }
+    session = node.session(DATABASE, options=f"{APPLICATION} -c search_path=")
+    with session.cursor() as cursor:
+        # What covers new sequences would set this one right at once.
+        cursor.execute("SET session_replication_role = replica")
+        for change in changes.values():
+            cursor.execute(change)
+    session.close()
+    for step in changes:
+        assert mesh.run(node, step, check=True)["changed"], step
+        assert mesh.run(node, step)["changed"], step
+        assert not mesh.run(node, step)["changed"], step
+
+
 def test_the_nodes_are_found_equal(mesh: HostileMesh, run_module: RunModule) -> None:
     here, there = mesh.nodes
     for node in mesh.nodes:
