@@ -151,6 +151,18 @@ def test_errors_that_it_got_over_before_its_peer_went_do_not_count() -> None:
     assert watched(away, away, log=False, publishers=gone).finally_().errors == 500
 
 
+def test_workers_that_come_and_go_without_a_peer_do_not_fail() -> None:
+    """One that finds no peer ends without an error that is counted."""
+    looks = [OLD._replace(pid=pid, received=None, confirmed=None) for pid in (7, None, 8, None, 9, None)]
+    seen = watched(*looks, publishers=[Publisher("refused")])
+    assert seen.meanwhile() is None
+    assert seen.finally_().state == UNREACHABLE
+    # Its peer was started anew meanwhile.
+    seen = watched(*looks, OLD._replace(pid=10, age=0.5), publishers=[Publisher("refused"), Publisher(None, True)])
+    assert seen.meanwhile() is None
+    assert seen.finally_().state == STREAMING
+
+
 def test_copying() -> None:
     look = OLD._replace(copy_errors=2)
     assert once(look, copying=True).quickly() is None

@@ -102,7 +102,8 @@ class Watched:
 
     def meanwhile(self) -> Progress | None:
         """What is certain before the time is over."""
-        if self._failures_seen() >= FAILURES and not self._moved():
+        # Workers that end without an error may have no peer: that is asked again when the time is over.
+        if self.last.errors - self.looks[0].errors >= FAILURES and not self._moved():
             return self._failing()
         first, look = self.looks[0], self.last
         if look.pid == first.pid and look.received and self._moved() and not (self.is_copying and look.copy_errors):
