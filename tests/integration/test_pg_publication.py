@@ -504,11 +504,11 @@ def test_check_mode_writes_no_wal(publisher: Publisher) -> None:
     assert not all(written() for _attempt in range(4))
 
 
-def test_nothing_to_do_is_one_query_and_two_with_row_filters(publisher: Publisher) -> None:
+def test_nothing_to_do_is_one_query_and_a_few_with_row_filters(publisher: Publisher) -> None:
     for number in range(60):
         publisher.sql(f"CREATE TABLE many_{number} (id int PRIMARY KEY)")
     names = [f"many_{number}" for number in range(60)]
-    for tables, queries in ((names, 1), ([{"name": name, "where": "id>5"} for name in names], 2)):
+    for tables, queries in ((names, 1), ([{"name": name, "where": "id>5"} for name in names], 5)):
         publisher.applied(tables=tables)
         position = len(publisher.server.log_text())
         assert not publisher.run(tables=tables)["changed"]
@@ -963,3 +963,33 @@ def test_a_row_filter_that_calls_what_it_may_not_is_named(pair: Pair, run_module
     told = run_module("pg_publication", arguments, fails=True)["msg"]
     assert 'row filter of table "a ""x""", (random() > 0.5)' in told
     assert pair.a.query("SELECT 1 FROM pg_publication WHERE pubname = 'p'", db=pair.db) == []
+
+
+def test_no_code_of_a_tables_owner_runs_as_the_superuser_for_a_row_filter(pair: Pair, run_module: t.Callable[..., t.Any]) -> None:
+    """To plan a query is enough: what is constant in the expression of an index is evaluated by whoever plans."""
+    pair.a.query(
+        """
+        CREATE ROLE curious; CREATE SCHEMA trap AUTHORIZATION curious; SET ROLE curious;
+        CREATE TABLE trap.filtered (id int PRIMARY KEY, v int);
+        CREATE FUNCTION trap.one() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN 1; END$$;
+        CREATE INDEX ON trap.filtered ((v + trap.one()));
+        CREATE FUNCTION trap.climb() RETURNS int LANGUAGE plpgsql AS $$BEGIN
+          BEGIN PERFORM set_config('role', 'none', false); EXCEPTION WHEN OTHERS THEN NULL; END;
+          RAISE WARNING 'run by %', current_user; RETURN 1;
+        END$$;
+        CREATE OR REPLACE FUNCTION trap.one() RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$BEGIN RETURN trap.climb(); END$$;
+        RESET ROLE
+        """,
+        db=pair.db,
+    )
+    try:
+        tables = [{"name": "trap.filtered", "where": "id > 5"}]
+        arguments = {**pair.login(pair.a), "name": "p", "tables": tables, "operations": ["insert"]}
+        for check in (True, False, True):
+            done = run_module("pg_publication", arguments, check=check)
+            assert [warning for warning in done["warnings"] if "run by postgres" in warning] == []
+        assert not done["changed"]
+        assert "run by curious" in pair.a.log_text()
+        assert "run by postgres" not in pair.a.log_text()
+    finally:
+        pair.a.query("DROP SCHEMA trap CASCADE; DROP PUBLICATION IF EXISTS p; DROP ROLE curious", db=pair.db)

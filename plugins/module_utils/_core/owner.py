@@ -24,6 +24,26 @@ _CREATE = (
 )
 
 
+_CREATE_VALUE = (
+    "CREATE FUNCTION pg_temp.multimaster_value() RETURNS pg_catalog.json LANGUAGE plpgsql SECURITY DEFINER "
+    "SET search_path = pg_catalog, pg_temp AS {body}; ALTER FUNCTION pg_temp.multimaster_value() OWNER TO {owner}"
+)
+
+
+def value_as(connection: Connection, owner: str, body: str) -> t.Any:
+    """What a PL/pgSQL body returns as JSON, run as the role ``owner``; whatever it does is rolled back.
+
+    For a superuser's connection.
+    """
+    inside = connection.in_transaction
+    connection.execute("SAVEPOINT multimaster_read" if inside else "BEGIN READ WRITE")
+    try:
+        connection.execute(compose(_CREATE_VALUE, body=sql.Literal(body), owner=owner))
+        return connection.fetch_value("SELECT pg_temp.multimaster_value() AS value")
+    finally:
+        connection.execute("ROLLBACK TO multimaster_read; RELEASE multimaster_read" if inside else "ROLLBACK")
+
+
 def fetch_as(connection: Connection, owner: str, query: str) -> list[dict[str, t.Any]]:
     """Rows of a query, as the role ``owner`` sees them; values are as JSON has them.
 

@@ -92,6 +92,7 @@ class Relation(t.NamedTuple):
     persistence: str = "p"
     system: bool = False
     owned: bool = True
+    owner: str = ""
     # How many relations an unqualified name could mean.
     candidates: int = 1
     # Column -> how it is generated ("" where it is not); read only where a column list is wanted.

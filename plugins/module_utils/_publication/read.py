@@ -14,7 +14,8 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, joined
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.owner import value_as
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, joined, sql
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import (
     OPERATIONS,
     Identity,
@@ -104,7 +105,7 @@ SELECT
     JOIN pg_namespace n ON n.oid = pnnspid) AS schemas,
   (SELECT json_agg(json_build_object(
     'position', position, 'schema', nspname, 'name', relname, 'kind', relkind, 'persistence', relpersistence,
-    'system', oid < 16384, 'owned', pg_has_role(relowner, 'USAGE'), 'candidates', candidates,
+    'system', oid < 16384, 'owned', pg_has_role(relowner, 'USAGE'), 'owner', pg_get_userbyid(relowner), 'candidates', candidates,
     'parent', relhassubclass,
     'columns', CASE WHEN detailed THEN (
       SELECT json_object_agg(attname, attgenerated ORDER BY attnum)
@@ -120,17 +121,15 @@ SELECT
 """
 
 # The planner's own form of each expression, or why there is none. EXPLAIN plans and runs nothing: no
-# row is read, no lock is kept, no WAL is written. A cursor holds one command and no more, so that an
+# row is read and no lock is kept. A cursor holds one command and no more, so that an
 # expression which tries to end its statement and begin another is refused. After an error the loop
 # goes on behind the command that failed: variables keep their values, and one block for all is faster
 # than one for each.
 EXPLAIN = """
-SELECT set_config('multimaster.commands', %(commands)s, true);
-DO $do$
 DECLARE
-  commands text[] := ARRAY(SELECT json_array_elements_text(current_setting('multimaster.commands')::json));
+  commands text[] := ARRAY(SELECT json_array_elements_text({commands}::json));
   explained json;
-  answers json[] := '{}';
+  answers json[] := '{{}}';
 BEGIN
   WHILE cardinality(answers) < cardinality(commands) LOOP
     BEGIN
@@ -145,11 +144,12 @@ BEGIN
       answers := answers || json_build_object('error', SQLERRM, 'sqlstate', SQLSTATE);
     END;
   END LOOP;
-  PERFORM set_config('multimaster.answers', array_to_json(answers)::text, true);
+  {finish};
 END
-$do$;
-SELECT current_setting('multimaster.answers')::json AS answers
 """
+# A superuser plans as the tables' owners; all others as themselves, who need not be able to make a function.
+AS_OWNER = "RETURN array_to_json(answers)"
+AS_ONESELF = "PERFORM set_config('multimaster.answers', array_to_json(answers)::text, true)"
 
 
 def read(connection: Connection, wanted: Wanted) -> State:
@@ -222,7 +222,7 @@ def _publication(row: dict[str, t.Any], tables: list[dict[str, t.Any]], schemas:
 
 
 def _relation(row: dict[str, t.Any]) -> Relation:
-    known = ("schema", "name", "kind", "persistence", "system", "owned", "candidates")
+    known = ("schema", "name", "kind", "persistence", "system", "owned", "owner", "candidates")
     return Relation(**{key: row[key] for key in known}, columns=row["columns"] or {})
 
 
@@ -269,10 +269,12 @@ def _row_filters(
         relation = state.relations[position]
         current = stored.get(relation.qualified_name)
         if not filters[position].same or current is None or current.columns is None:
-            unknown[number, position] = _narrowed(wanted.tables[position].where or "", identity, relation)
+            unknown[number, position] = (
+                relation.owner, _narrowed(wanted.tables[position].where or "", identity, relation)
+            )
         elif not current.columns <= set(identity.columns):
             filters[position] = _uncovered(filters[position], identity)
-    for (number, position), answer in _explained(connection, unknown).items():
+    for (number, position), answer in _explained(connection, state, unknown).items():
         if answer.get("sqlstate") == UNDEFINED_COLUMN:
             filters[position] = _uncovered(filters[position], state.identities[number])
         elif "error" in answer:
@@ -290,8 +292,8 @@ def _compared(connection: Connection, wanted: Wanted, state: State, stored: dict
             current = stored.get(relation.qualified_name)
             filters[position] = RowFilter(same=True)
             if current is None or current.where not in (where, f"({where})"):
-                differing[position] = _forms(where, current, relation)
-    for position, answer in _explained(connection, differing).items():
+                differing[position] = relation.owner, _forms(where, current, relation)
+    for position, answer in _explained(connection, state, differing).items():
         forms = answer.get("forms") or []
         error = "a row filter may hold no subquery" if answer.get("subquery") else answer.get("error")
         filters[position] = RowFilter(error, same=len(forms) == 2 and forms[0] == forms[1])
@@ -318,9 +320,19 @@ def _narrowed(where: str, identity: Identity, relation: Relation) -> t.Any:
     )
 
 
-def _explained(connection: Connection, commands: dict[_Key, t.Any]) -> dict[_Key, dict[str, t.Any]]:
-    """What EXPLAIN answers to each command, under the same keys; in one round trip."""
-    if not commands:
-        return {}
-    shown = _json([connection.show(command) for command in commands.values()])
-    return dict(zip(commands, connection.fetch_value(EXPLAIN, {"commands": shown})))
+def _explained(connection: Connection, state: State, commands: dict[_Key, tuple[str, t.Any]]) -> dict[_Key, dict[str, t.Any]]:
+    """What EXPLAIN answers to each command, under the same keys. With each command goes the owner of its table: to plan a query
+    runs what is constant in the table's indexes, and in the row filter itself."""
+    answers: dict[_Key, dict[str, t.Any]] = {}
+    for owner in sorted({owner for owner, _command in commands.values()}):
+        keys = [key for key, (by, _command) in commands.items() if by == owner]
+        shown = _json([connection.show(commands[key][1]) for key in keys])
+        finish = sql.SQL(AS_OWNER if state.superuser else AS_ONESELF)
+        body = compose(EXPLAIN, commands=sql.Literal(shown), finish=finish)
+        if state.superuser:
+            found = value_as(connection, owner, connection.show(body))
+        else:
+            run = compose("DO {}; SELECT current_setting('multimaster.answers')::json", sql.Literal(connection.show(body)))
+            found = connection.fetch_value(run)
+        answers.update(zip(keys, found))
+    return answers
