@@ -83,6 +83,8 @@ def test_settings_that_are_decided_elsewhere(run_module: RunModule, mesh: Mesh) 
         assert problems(run_module, mesh, **options) == []
         mesh.a.query("ALTER SYSTEM SET max_slot_wal_keep_size = '-1'")
         mesh.a.query(f"ALTER DATABASE {mesh.db} SET work_mem = '1GB'")
+        # One that replicates has its own, against those of databases.
+        mesh.a.query("ALTER ROLE replicator SET work_mem = '4MB'")
         try:
             file, override = problems(run_module, mesh, **options)
             assert "The setting max_slot_wal_keep_size is '-1' in " in file
@@ -91,7 +93,7 @@ def test_settings_that_are_decided_elsewhere(run_module: RunModule, mesh: Mesh) 
             assert problems(run_module, mesh) == []
         finally:
             mesh.a.query("ALTER SYSTEM RESET max_slot_wal_keep_size")
-            mesh.a.query(f"ALTER DATABASE {mesh.db} RESET work_mem")
+            mesh.a.query(f"ALTER DATABASE {mesh.db} RESET work_mem; ALTER ROLE replicator RESET work_mem")
     with described(mesh, "max_slot_wal_keep_size = '1GB'", after="max_slot_wal_keep_size = '-1'"):
         (problem,) = problems(run_module, mesh, **options)
         assert "postgresql.conf line" in problem

@@ -91,10 +91,12 @@ def _settings_elsewhere(answers: Answers, databases: t.Collection[str]) -> dict[
             for row in answers.files or ()
             if row["described"] is not None and row["value"] != row["described"]
         ],
+        # Roles that replicate have settings of their own, so that those of databases do not count for them.
         "overrides": [
-            row
+            {key: row[key] for key in ("database", "role", "name", "value")}
             for row in answers.overrides
-            if row["database"] in (None, *databases) and row["name"] in described and row["value"] != described[row["name"]]
+            if row["database"] in (None, *databases) and not row["serves"]
+            if row["name"] in described and row["value"] != described[row["name"]]
         ],
         "pending_restart": [{"name": name} for name in answers.pending_restart],
     }

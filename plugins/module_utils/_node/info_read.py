@@ -87,7 +87,8 @@ SELECT 'certificates', folder || '/' || file, now()
 
 # What databases and roles have set for their sessions, which counts more than the server's own settings.
 _OVERRIDES = """
-SELECT d.datname AS database, r.rolname AS role, split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value
+SELECT d.datname AS database, r.rolname AS role, split_part(c, '=', 1) AS name, substr(c, strpos(c, '=') + 1) AS value,
+       s.setdatabase = 0 AND (r.rolreplication OR EXISTS (SELECT FROM pg_subscription WHERE subowner = r.oid)) AS serves
   FROM pg_db_role_setting s
   LEFT JOIN pg_database d ON d.oid = s.setdatabase
   LEFT JOIN pg_roles r ON r.oid = s.setrole
