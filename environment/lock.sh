@@ -15,7 +15,7 @@ trap 'rm -rf "$work"' EXIT
 cd "$project"
 compile() {
     # shellcheck disable=SC2086 # options, split on purpose
-    "$work/uv/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-annotate --custom-compile-command "make lock" ${LOCK_OPTIONS:-} "$@"
+    "$work/uv/bin/uv" pip compile --quiet --universal --python-version 3.11 --no-annotate --generate-hashes --custom-compile-command "make lock" ${LOCK_OPTIONS:-} "$@"
 }
 compile requirements-test.in --output-file requirements-test.txt
 # The smaller set has the larger one's versions.

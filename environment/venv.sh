@@ -16,7 +16,7 @@ touch "$venv/.installing" # prepare.sh looks for it
 say "installing $(grep -c == "$requirements") Python packages"
 # All versions are stated, so nothing is left to resolve; byte code is made when a file is first used, which for most of the
 # ansible package's files is never.
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-compile --requirement "$requirements" ||
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input --no-deps --no-compile --require-hashes --requirement "$requirements" ||
     { rm "$venv/.installing" && die "the Python packages could not be installed" "check the network and pip's configuration (pip config list)"; }
 fingerprint "$requirements" >"$stamp"
 rm "$venv/.installing"
