@@ -55,6 +55,8 @@ class Publisher(t.NamedTuple):
     is_reached: bool = False
     flushed: str | None = None
     confirmed: str | None = None
+    # Seconds since its server was started
+    age: float | None = None
 
 
 class Progress(t.NamedTuple):
@@ -165,7 +167,11 @@ class Watched:
         """Errors that were counted, and workers that ended without one: an error before the first message is not counted."""
         first, last = self.looks[0], self.last
         workers = sum(1 for one, next_ in zip(self.looks, self.looks[1:]) if one.pid is not None and next_.pid != one.pid)
-        return max(last.errors - first.errors, workers)
+        return max(last.errors - first.errors, 0 if self._peer_was_away() else workers)
+
+    def _peer_was_away(self) -> bool:
+        """Then workers come and go because of it."""
+        return any(not each.is_reached or (each.age is not None and each.age < SETTLED_SECONDS) for each in self.publishers)
 
     def _moved(self) -> bool:
         """Whether something was applied after the last failure."""

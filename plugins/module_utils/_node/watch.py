@@ -53,7 +53,8 @@ SELECT s.oid::bigint AS oid, w.pid, w.received_lsn::text AS received, w.latest_e
 _POSITIONS = "LEFT JOIN pg_show_replication_origin_status() o ON o.external_id = 'pg_' || s.oid"
 
 _PUBLISHER = """
-SELECT pg_current_wal_flush_lsn()::text AS flushed, s.confirmed_flush_lsn::text AS confirmed, s.slot_name, s.wal_status
+SELECT pg_current_wal_flush_lsn()::text AS flushed, s.confirmed_flush_lsn::text AS confirmed, s.slot_name, s.wal_status,
+       extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float AS age
   FROM (SELECT) one LEFT JOIN pg_replication_slots s ON s.slot_name = %s
 """
 
@@ -192,4 +193,4 @@ def _ask(subject: Subject) -> Publisher:
         )
     elif row["wal_status"] == "lost":
         problem = f"The peer's slot {subject.slot_name} is lost: it was held for too long, and this node needs a resync."
-    return Publisher(problem, True, row["flushed"], row["confirmed"])
+    return Publisher(problem, True, row["flushed"], row["confirmed"], row["age"])
