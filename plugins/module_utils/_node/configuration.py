@@ -63,6 +63,11 @@ class Trial:
 
     def problems(self) -> list[str]:
         """What a server would not start with, or not understand, one sentence each, in the server's own words."""
+        if not os.path.isdir(self._folder):
+            raise MultimasterError(f"folder is {self._folder}, which is no folder: name the one with postgresql.conf.")
+        for program in ("postgres", "initdb"):
+            if not os.access(os.path.join(self._programs, program), os.X_OK):
+                raise MultimasterError(f"programs is {self._programs}, where this user has no program {program} to run.")
         self._home = tempfile.mkdtemp(prefix="mm-try-")
         try:
             self._prepare()
