@@ -152,6 +152,7 @@ from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import (
     CONNECTION_SPEC,
     PEER_SECRETS_SPEC,
+    login_parameters,
     psycopg2,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.edge import finish
@@ -177,6 +178,7 @@ def main() -> None:
     secrets = {option: params[option] for option in PEER_SECRETS_SPEC}
 
     def work() -> dict[str, object]:
+        login_parameters(params)
         stated = [
             described(kind, options, login, secrets)
             for name, kind in KINDS.items()

@@ -14,6 +14,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conni
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options, preamble
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import MASK, Statement
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 
 try:
     import psycopg2
@@ -73,6 +74,7 @@ PEER_SPEC: dict[str, dict[str, t.Any]] = {
 
 def login_parameters(params: dict[str, t.Any]) -> dict[str, str]:
     """libpq parameters of the node that the task runs on, from the ``login_*`` options."""
+    require_number("login_port", params["login_port"], 1, 65535)
     host = params["login_host"] or params["login_unix_socket"]
     wanted = {
         "host": host,
@@ -98,6 +100,8 @@ def peer_parameters(params: dict[str, t.Any]) -> dict[str, str]:
     for two minutes, and so it notices late that the host is back. ``tcp_user_timeout`` makes it begin anew.
     """
     peer = params["peer"]
+    require_number("peer.port", peer["port"], 1, 65535)
+    require_number("peer.connect_timeout", peer["connect_timeout"], 0, 86400)
     wanted = {
         "host": peer["host"],
         "port": peer["port"],

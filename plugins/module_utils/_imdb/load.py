@@ -28,6 +28,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import sql
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._imdb.files import (
     Batch,
     DataFile,
@@ -168,8 +169,7 @@ def checked_options(options: Options) -> Options:
     """The options, or an error that says which of them cannot be meant."""
     if not 100 <= options.batch_lines <= 200000:
         raise MultimasterError(f"batch_lines must be between 100 and 200000, not {options.batch_lines}")
-    if options.max_bad_lines < 0:
-        raise MultimasterError(f"max_bad_lines must not be negative: {options.max_bad_lines}")
+    require_number("max_bad_lines", options.max_bad_lines, 0, 10**12)
     if not 0 <= options.max_bad_percent <= 100:
         raise MultimasterError(f"max_bad_percent must be between 0 and 100, not {options.max_bad_percent:g}")
     try:

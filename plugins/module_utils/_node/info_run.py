@@ -14,6 +14,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.c
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, login_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info import describe, incomplete
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_problems import Limits, problems
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import (
@@ -32,9 +33,20 @@ _MIN_VERSION = 160000
 # The server opens each published table to count them: a node whose table is locked is told, not waited for.
 _LOCK_TIMEOUT = "-c lock_timeout=5s"
 
+# Seconds, days, bytes
+_MOST = {
+    "max_lag_seconds": 10**9,
+    "min_certificate_days": 36500,
+    "max_retained_wal": 1 << 60,
+    "max_lag_bytes": 1 << 60,
+    "patience": 3600,
+}
+
 
 def run(module: AnsibleModule) -> dict[str, t.Any]:
     params = module.params
+    for name, most in _MOST.items():
+        require_number(name, params[name], 0, most)
     parameters = login_parameters(params)
     parameters["options"] = " ".join(filter(None, [parameters.get("options"), _LOCK_TIMEOUT]))
     wanted = params["databases"]

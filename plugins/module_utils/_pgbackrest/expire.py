@@ -28,12 +28,12 @@ MOST_KEPT = 9999999
 
 def manage_expiry(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
-    require_unprivileged("Expiring backups")
     keep = {kind: params[f"retention_{kind}"] for kind in TYPES}
     for kind, count in keep.items():
         if count is not None and count < (1 if kind == "full" else 0):
             raise MultimasterError(f"retention_{kind} is {count}; at least {1 if kind == 'full' else 0} must be kept.")
         require_number(f"retention_{kind}", count, 0, MOST_KEPT)
+    require_unprivileged("Expiring backups")
 
     stanza = pgbackrest.stanza_info()
     repositories = [params["repo"]] if params["repo"] else [each.key for each in stanza.repositories]

@@ -17,6 +17,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.diffe
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence import report
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.cover import (
     Cover,
@@ -226,6 +227,10 @@ class SequenceManager:
             )
 
 
+# lock_timeout reaches the server in milliseconds, which it keeps in four bytes; a sequence has eight.
+_MOST = {"headroom": 10**15, "unindexed_limit_mb": 10**9, "lock_timeout": 2_000_000, "warn_below_percent": 100}
+
+
 def check_parameters(params: dict[str, t.Any]) -> None:
     """What the argument specification cannot say."""
     max_nodes, node_id = params["max_nodes"], params["node_id"]
@@ -239,9 +244,8 @@ def check_parameters(params: dict[str, t.Any]) -> None:
         )
     if not params["include"]:
         raise MultimasterError('include is empty, so no sequence would be set: leave it out, or name some, or use "*".')
-    for name in ("headroom", "unindexed_limit_mb", "lock_timeout", "warn_below_percent"):
-        if params[name] < 0:
-            raise MultimasterError(f"{name} is {params[name]}: it must not be negative.")
+    for name, most in _MOST.items():
+        require_number(name, params[name], 0, most)
 
 
 def _cover_result(cover: Cover, source: str | None) -> dict[str, str]:

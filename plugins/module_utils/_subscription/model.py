@@ -14,6 +14,7 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier, shown
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import check_slot_name, parse_lsn
 
 # origin = none, run_as_owner and password_required begin with it.
@@ -210,8 +211,7 @@ def wanted_from(params: dict[str, t.Any], conninfo: dict[str, str], check: bool 
     slot_name = params["slot_name"] or name
     check_slot_name(slot_name, given=params["slot_name"] is not None)
     for option in ("wait_timeout", "slot_timeout"):
-        if params[option] <= 0:
-            raise MultimasterError(f"{option} must be a positive number of seconds, not {params[option]}.")
+        require_number(option, params[option], 1, 2_000_000)
     if params["copy_data"] and params["start_lsn"] is not None:
         raise MultimasterError("start_lsn and copy_data exclude each other: a copy brings what is there now.")
     if params["state"] == "absent":

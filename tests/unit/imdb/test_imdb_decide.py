@@ -108,7 +108,7 @@ def test_what_refers_to_an_empty_table_is_refused_before_anything_changes() -> N
     [
         ({"batch_lines": 99}, "batch_lines must be between"),
         ({"batch_lines": 200001}, "batch_lines must be between"),
-        ({"max_bad_lines": -1}, "max_bad_lines must not be negative"),
+        ({"max_bad_lines": -1}, "max_bad_lines is -1; it has to be a number from 0"),
         ({"max_bad_percent": 100.5}, "max_bad_percent must be between 0 and 100"),
         ({"run_id": "mine"}, "run_id must be a UUID"),
     ],
