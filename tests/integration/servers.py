@@ -175,6 +175,8 @@ class Server:
         self.start()
         self.query("CREATE ROLE replicator LOGIN REPLICATION PASSWORD %s", [REPLICATOR_PASSWORD])
         self.query("CREATE ROLE subscription_owner LOGIN IN ROLE pg_create_subscription")
+        # The owner of an application's tables. Roles are those of all tests, in whatever order they run.
+        self.query("CREATE ROLE app; GRANT app TO subscription_owner")
         return self
 
     def start(self, port: int = 0) -> None:

@@ -28,10 +28,6 @@ class Mesh:
 
     def __init__(self, pair: Pair) -> None:
         self.pair, self.a, self.b, self.db = pair, pair.a, pair.b, pair.db
-        for server in (self.a, self.b):
-            server.query(
-                "DO $$ BEGIN IF to_regrole('app') IS NULL THEN CREATE ROLE app; GRANT app TO subscription_owner; END IF; END $$"
-            )
         self.create_table("t")
         self.create_table("u")
         pair.both("CREATE PUBLICATION pub FOR ALL TABLES")

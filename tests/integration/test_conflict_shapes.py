@@ -339,10 +339,6 @@ def test_an_update_of_the_key_meets_what_is_there(mesh: Mesh) -> None:
 
 
 def test_a_subscription_whose_owner_is_no_superuser(mesh: Mesh) -> None:
-    for node in mesh.nodes:
-        node.query(
-            "DO $$ BEGIN IF to_regrole('app') IS NULL THEN CREATE ROLE app; GRANT app TO subscription_owner; END IF; END $$"
-        )
     start(
         mesh,
         "CREATE TABLE t (id int PRIMARY KEY, v text, up text GENERATED ALWAYS AS (upper(v)) STORED); ALTER TABLE t OWNER TO app",

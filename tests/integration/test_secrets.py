@@ -36,6 +36,7 @@ CALLS: dict[str, dict[str, t.Any]] = {
         "login_password": HOSTILE,
         "unavailable": "fail",
     },
+    "pg_configuration_try": {"programs": "/nonexistent", "folder": "/nonexistent", "files": []},
     "imdb_load": {**NOWHERE, "directory": "/nonexistent"},
     "pg_conflict_policy": {**NOWHERE, "policy": "error"},
     "pg_multimaster_info": NOWHERE,

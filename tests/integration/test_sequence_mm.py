@@ -390,9 +390,6 @@ def test_no_code_of_a_tables_owner_runs_as_the_superuser(
     pair: Pair, run_module: t.Callable[..., t.Any], is_hidden: bool
 ) -> None:
     """The planner evaluates what is constant in an index's expression."""
-    pair.a.query(
-        "DO $$ BEGIN IF to_regrole('app') IS NULL THEN CREATE ROLE app; GRANT app TO subscription_owner; END IF; END $$"
-    )
     with contextlib.closing(pair.a.session(pair.db)) as session, session.cursor() as cursor:
         cursor.execute(OWNERS_CODE)
         cursor.execute("SET ROLE app; CREATE INDEX ON traps ((tell('i')), id); RESET ROLE")

@@ -51,8 +51,6 @@ def test_made_kept_and_removed(pair: Pair, module: t.Callable[..., t.Any]) -> No
         "ALTER FUNCTION multimaster.set_new_sequences SECURITY DEFINER",
         "ALTER FUNCTION multimaster.set_new_sequences RESET search_path",
         "CREATE OR REPLACE FUNCTION multimaster.set_new_sequences() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'",
-        # It runs as whoever makes a table, superusers too.
-        "ALTER FUNCTION multimaster.set_new_sequences OWNER TO replicator",
         "DROP EVENT TRIGGER multimaster_set_new_sequences; CREATE EVENT TRIGGER multimaster_set_new_sequences"
         " ON ddl_command_end EXECUTE FUNCTION multimaster.set_new_sequences()",
     ):
@@ -62,6 +60,13 @@ def test_made_kept_and_removed(pair: Pair, module: t.Callable[..., t.Any]) -> No
         assert result["changed"], drift
         assert result["diff"]["before"] != result["diff"]["after"], drift
         assert not module()["changed"], drift
+
+    # It would run as whoever makes a table, superusers too.
+    pair.a.query("ALTER FUNCTION multimaster.set_new_sequences OWNER TO replicator", db=pair.db)
+    for check in (True, False):
+        assert "the function multimaster.set_new_sequences belongs to replicator" in module(check=check, fails=True)["msg"]
+    pair.a.query("DROP FUNCTION multimaster.set_new_sequences CASCADE", db=pair.db)
+    assert module()["changed"]
 
     for changes in ({"node_id": 3}, {"max_nodes": 16}, {"exclude": ["public.*"]}, {"include": ["public.*"]}):
         assert "function multimaster.set_new_sequences" in module(**changes, check=True)["diff"]["after"]

@@ -65,7 +65,7 @@ def nodes(mesh: Mesh, authority: Authority, run_module: RunModule) -> t.Iterator
     try:
         third.create()
         third.query(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(mesh.db)))
-        third.query(f"CREATE ROLE app; GRANT app TO {OWNER}; GRANT CREATE ON DATABASE {mesh.db} TO {OWNER}")
+        third.query(f"GRANT CREATE ON DATABASE {mesh.db} TO {OWNER}")
         third.query("GRANT pg_read_all_data TO replicator")
         for name in ("t", "u"):
             mesh.create_table(name, third)

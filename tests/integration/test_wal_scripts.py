@@ -109,6 +109,8 @@ NAMES = ["=", "host=nowhere.invalid", "Käse-Shop=1 'x'", 'back\\slash "and" |pi
 @pytest.mark.parametrize("name", NAMES)
 def test_a_database_of_any_name_in_any_folder(pair: Pair, tmp_path: Path, name: str) -> None:
     server, slot, database = pair.a, "slot_of_a_name", sql.Identifier(name)
+    # Another test can have had a database of this name.
+    server.forget_sessions(name)
     server.query(sql.SQL("CREATE DATABASE {} TEMPLATE template0").format(database))
     try:
         server.query("CREATE TABLE t (id int); CREATE PUBLICATION pub FOR TABLE t", db=name)

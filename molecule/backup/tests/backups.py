@@ -123,7 +123,7 @@ class BackedUp:
         self.stop_timers()
         ids: list[int] = []
         # A table of this node alone: what the copies of the two nodes hold must differ.
-        self.sql("CREATE TABLE story (id integer PRIMARY KEY, note text NOT NULL)")
+        self.sql("CREATE TABLE public.story (id integer PRIMARY KEY, note text NOT NULL)")
 
         def write_article() -> None:
             """The next id, first into a replicated table."""

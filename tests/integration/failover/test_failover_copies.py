@@ -130,6 +130,8 @@ def test_a_copy_whose_peer_has_read_on_is_known_without_having_seen_the_node_bef
             name = mesh.subscription(mesh.a)
             mesh.b.query(f"ALTER SUBSCRIPTION {name} SET (slot_name = NONE)", db=mesh.db)
             mesh.b.query(f"DROP SUBSCRIPTION {name}", db=mesh.db)
+            idle = "SELECT NOT active FROM pg_replication_slots WHERE slot_name = %s"
+            await until(lambda: mesh.a.value(idle, [slot]), what="a slot that nobody reads")
             mesh.a.query("SELECT pg_drop_replication_slot(%s)", [slot], db=mesh.db)
             mesh.subscribe(mesh.a)
             await until(lambda: client.nodes["pg1"].state.value == "up", what="the rebuilt node up")
