@@ -99,4 +99,3 @@ def test_what_the_server_would_not_start_with_is_told_in_its_words(folder: Path,
     assert "mm-try-" not in problem
     assert "PID" not in problem
     assert list(Path("/tmp").glob("mm-try-*")) == []
-

@@ -27,8 +27,10 @@ BLOCK_BYTES = 1 << 16
 
 # An apply worker that cannot go on says "... replication origin "pg_16400" ... transaction 742, finished at 0/1A2B3C", the last
 # only where the end of the transaction is known: not while it is streamed to a parallel worker.
-_FAILED_AT = '["„“«»]\\s?pg_{oid}\\s?["“”«»](?:.*?(?P<lsn>\\b[0-9A-F]{{1,8}}/[0-9A-F]{{1,8}}\\b))?'
-_QUOTED = re.compile('["„“«»]\\s?(?P<text>.+?)\\s?["“”«»]')
+# Quotes as English, German and French have them
+_OPEN, _CLOSE = '["\u201e\u201c\u00ab\u00bb]', '["\u201c\u201d\u00ab\u00bb]'
+_FAILED_AT = _OPEN + r"\s?pg_{oid}\s?" + _CLOSE + r"(?:.*?(?P<lsn>\b[0-9A-F]{{1,8}}/[0-9A-F]{{1,8}}\b))?"
+_QUOTED = re.compile(_OPEN + r"\s?(?P<text>.+?)\s?" + _CLOSE)
 _LABEL = re.compile(r"(?P<label>[^\s:\"]{2,20}) ?: +(?P<text>.*)")
 _OF_AN_EVENT = ("DETAIL", "HINT", "QUERY", "CONTEXT", "STATEMENT", "LOCATION")
 _ESCAPES = {

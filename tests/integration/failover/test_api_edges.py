@@ -20,9 +20,9 @@ ELSEWHERE = {"X-Forwarded-For": "192.0.2.7", "X-Forwarded-Proto": "http"}
 AWKWARD = "%s p\\a's\"$w{x}:#;=é@/ "
 
 
-def switch(api: Api, token: str | bytes, headers: t.Mapping[str, str] = {}) -> httpx.Response:
+def switch(api: Api, token: str | bytes, headers: t.Mapping[str, str] | None = None) -> httpx.Response:
     sent = token if isinstance(token, bytes) else token.encode()
-    pairs: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in headers.items()]
+    pairs: list[tuple[bytes, bytes]] = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
     return api.http.post("/switch-to/pg1", headers=[*pairs, (b"Authorization", b"Bearer " + sent)])
 
 

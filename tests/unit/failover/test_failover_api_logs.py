@@ -14,10 +14,12 @@ from failover_api.logs import Disconnected, JsonFormatter
 
 
 def said(error: Exception) -> dict[str, object]:
+    info = None
     try:
         raise error
     except Exception as caught:  # noqa: BLE001 - as an event loop does
         info = (type(caught), caught, caught.__traceback__)
+    assert info is not None
     record = logging.LogRecord("asyncio", logging.ERROR, "", 1, "Fatal error on SSL protocol\nprotocol: <x at 0x7f>", None, info)
     assert Disconnected().filter(record)
     return json.loads(JsonFormatter().format(record))

@@ -32,7 +32,7 @@ class Story:
         xids: tuple[int, int] = (100, 100),
         system_id: str = "7",
         start: str = "first",
-        readers: t.Mapping[str, int] = READERS,
+        readers: t.Mapping[str, int] | None = None,
         after: float = SECOND_LOOK + 0.1,
         same_connection: bool = False,
         **confirmed: int,
@@ -43,7 +43,7 @@ class Story:
         report = Report(
             self.now - 0.01, self.now, False, position, slots, {}, system_id, start, inserted, *xids, connection=self.connection
         )
-        return self.past.judge(report, readers, SLOTS)
+        return self.past.judge(report, READERS if readers is None else readers, SLOTS)
 
     def twice(self, position: int, **looks: t.Any) -> Judgement:
         first = self.look(position, **looks)
