@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import typing as t
 
 import pytest
@@ -14,6 +15,7 @@ from rendering import render
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import QualifiedName
+from ansible_collections.multimaster.postgresql.plugins.module_utils._publication import read as publication_read
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.model import (
     OPERATIONS,
     Identity,
@@ -68,6 +70,7 @@ RELATION = {
     "persistence": "p",
     "system": False,
     "owned": True,
+    "owner": "boss",
     "candidates": 1,
     "parent": False,
     "columns": {"id": "", "year": ""},
@@ -106,15 +109,23 @@ class Planner:
         self.parameters = parameters
         return self._row
 
-    def fetch_value(self, _query: str, parameters: dict[str, t.Any]) -> list[dict[str, t.Any]]:
+    def explain(self, owner: str, body: str) -> list[dict[str, t.Any]]:
+        assert owner == "boss", "the table's owner plans, and not the superuser"
         self.round_trips += 1
-        commands = json.loads(parameters["commands"])
+        found = re.search(r"json_array_elements_text\( ?E?'(.*)'::json\)", body, re.DOTALL)
+        assert found is not None
+        commands = json.loads(found[1].replace("''", "'").replace("\\\\", "\\"))
         self.asked += commands
         return [self._answers[command] for command in commands]
 
     @staticmethod
     def show(command: sql.Composable) -> str:
         return render(command)
+
+
+@pytest.fixture(autouse=True)
+def planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publication_read, "value_as", lambda planner, owner, body: planner.explain(owner, body))
 
 
 def filtered(where: str) -> Wanted:
@@ -169,7 +180,7 @@ def test_what_the_server_holds() -> None:
         parents=frozenset({FILMS}),
         partitioned=frozenset({zoo}),
         wanted_owner=WantedOwner(False, True, False),
-        relations={0: Relation("public", "films", columns={"id": "", "year": ""})},
+        relations={0: Relation("public", "films", owner="boss", columns={"id": "", "year": ""})},
         existing_schemas=frozenset({"s"}),
         identities=(Identity(FILMS, "d", None),),
     )
