@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 import time
 import typing as t
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 
 import httpx
 import psycopg2
-from mesh import Node, eventually, secret
+from mesh import DEPLOYMENT, Node, eventually, secret
 
 # Nothing here is about time: a limit that only a mesh which never gets there reaches.
 PATIENCE = 120
@@ -30,7 +31,9 @@ class Instance:
         self.http = self.client(30)
 
     def client(self, timeout: float) -> httpx.Client:
-        return httpx.Client(base_url=f"http://{self.address}:5000", timeout=timeout)
+        trusted = ssl.create_default_context(cafile=str(DEPLOYMENT / "ca/ca.crt"))
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return httpx.Client(base_url=f"https://{host}:5000", timeout=timeout, verify=trusted)
 
     def get(self, path: str) -> dict[str, t.Any]:
         """What it answers; nothing while it does not."""
