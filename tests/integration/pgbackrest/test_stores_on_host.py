@@ -40,7 +40,6 @@ def rows(node: Host) -> int:
 
 
 @pytest.mark.fault
-@pytest.mark.core
 def test_backup_restore_and_wrong_credentials(store: Store) -> None:
     node = store.host
     node.sql("CREATE TABLE rows AS SELECT n AS id FROM generate_series(1, 1000) n")
