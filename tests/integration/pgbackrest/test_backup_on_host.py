@@ -224,6 +224,9 @@ def test_the_stanza_of_another_cluster(backed_up: Host) -> None:
     other = f"/var/lib/postgresql/{VERSION}/other"
     backed_up.shell(f"rm -rf {other}; /usr/lib/postgresql/{VERSION}/bin/initdb -D {other} >/dev/null 2>&1", user="postgres")
     told = backed_up.module("pgbackrest_backup", {"stanza": STANZA, "pg_path": other}, fails=True)
+    assert f"pg_path is {other}, but pgBackRest is configured with" in told["msg"]
+    configured = {"stanza": STANZA, "pg_path": other, "options": {"pg1-path": other}}
+    told = backed_up.module("pgbackrest_backup", configured, fails=True)
     assert "belongs to another cluster" in told["msg"]
     survey = backed_up.module("pgbackrest_info", {"stanza": STANZA, "options": {"pg1-path": other}})
     assert "belongs to another cluster" in survey["problems"][0]
