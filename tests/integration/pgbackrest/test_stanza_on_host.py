@@ -145,7 +145,6 @@ def test_two_repositories(node: Host) -> None:
 
 
 @pytest.mark.fault
-@pytest.mark.core
 def test_a_version_that_pgbackrest_does_not_know(node: Host, other_cluster: str) -> None:
     node.shell(
         f"""
