@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 import yaml
-from conftest import Pair
+from servers import Pair
 from test_secrets import CALLS
 
 MODULES = "ansible_collections.multimaster.postgresql.plugins.modules."

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import typing as t
 
+import pytest
 from api_process import Api
 from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import FailoverClient, SwitchRefused
@@ -177,6 +178,7 @@ class Restless:
             session.close()
 
 
+@pytest.mark.quiet
 def test_wal_switches_never_make_a_sound_node_look_like_a_copy(mesh: FailoverMesh) -> None:
     """Subscribers then confirm the end of a segment of which less is flushed: seen ten times here, and no sign of anything."""
 
