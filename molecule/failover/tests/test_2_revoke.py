@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 
+import pytest
 from instances import PATIENCE, Mesh, Writers
 from mesh import DEPLOYMENT, Node, eventually, run_playbook
 
@@ -29,6 +30,7 @@ def key(node: Node) -> str:
     return str(node.host().run(f"sha256sum < {TLS}/replicator.key").stdout)
 
 
+@pytest.mark.long
 def test_a_leaked_key_is_refused_from_the_next_connection_on(healthy: Mesh) -> None:
     first, second = healthy.nodes
     keys = [key(node) for node in healthy.nodes]
