@@ -71,8 +71,8 @@ def test_where_all_nodes_are_slow_none_is_at_fault_and_no_request_fails(mesh: Fa
         while time.monotonic() - began < 6:
             await slowed.more_writes(5)
         assert slowed.happened("set_aside", "failover", "alarm") == []
-        # Nor is anything begun anew that was only slow.
-        assert [relay.accepted for relay in slowed.relays] == accepted
+        # Nor is anything begun anew that was only slow, again and again: at most the pool grows.
+        assert all(relay.accepted - before < 20 for relay, before in zip(slowed.relays, accepted))
         slowed.slow(0, 0)
         assert await slowed.more_writes() == {"pg1"}
 
