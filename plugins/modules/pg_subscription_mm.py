@@ -332,7 +332,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.specs
     SUBSCRIPTION_REQUIRED_IF,
     SUBSCRIPTION_SPEC,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.task import Task
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.manager import Task
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import pytest
 from servers import Authority, Server, free_port
 from subscriptions import NAME, OWNER, SECRETS, Mesh, frozen, warnings_of
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.emptying import STATEMENTS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import STATEMENTS
 
 RunModule = t.Callable[..., t.Any]
 

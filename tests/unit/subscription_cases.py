@@ -10,7 +10,6 @@ import typing as t
 from rendering import render
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     Identity,
     Local,
@@ -20,6 +19,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     Worker,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import (
     LocalTable,
     PublishedTable,

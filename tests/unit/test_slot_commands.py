@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.commands import without_secrets
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_commands import without_secrets
 
 
 @pytest.mark.parametrize(

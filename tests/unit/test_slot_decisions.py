@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.decisions import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_decisions import (
     SlotPlan,
     for_existing_subscription,
     for_new_subscription,
     needs_look,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import (
     CHANGES,
     COPY,
     CREATE,

@@ -11,7 +11,6 @@ import pytest
 from subscription_cases import CONNINFO, SLOT, T, U, local, nothing_yet, peer, running, subscription, tables, wanted
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import listed
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     Identity,
@@ -22,6 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     wanted_from,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import plan_for
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import LocalTable, PublishedTable, State
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.wait import problems
 

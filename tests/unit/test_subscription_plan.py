@@ -31,15 +31,15 @@ from subscription_cases import (
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import EMPTY
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.statements import SlotStatement
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     Identity,
     OtherSubscription,
     OwnerFacts,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import plan_for
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import EMPTY
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import PublishedTable
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.statements import SlotStatement
 
 MARK = "'multimaster_slot_of_sub_in_' || current_database()"
 CREATE = (

@@ -25,7 +25,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._publication.manager import PublicationManager
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.manager import SequenceManager
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.task import Task
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.manager import Task
 
 # Each comparison has a session of its own on the node.
 SESSIONS = 4

@@ -16,8 +16,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.certi
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.info_read import Answers, DatabaseAnswers
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progress import CONNECTING, DISABLED, Progress
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.watch import BACK, UNSTEADY
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import parse_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.publisher import recorded
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import parse_lsn
 
 _STREAMING = {"f": "off", "t": "on", "p": "parallel"}
 _TWO_PHASE = {"d": "disabled", "p": "pending", "e": "enabled"}

@@ -16,7 +16,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.server_log import Failure
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import parse_lsn
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import parse_lsn
 
 # A worker of this age has got past what fails at once.
 SETTLED_SECONDS = 15.0

@@ -14,13 +14,11 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import commands as _slot_commands
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import statements as _slot_statements
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import CREATE
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.statements import SlotStatement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import statements
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import slot_commands, statements
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Wanted
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.session import Peer
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import CREATE
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.statements import SlotStatement
 
 
 def apply(connection: Connection, peer: Peer, wanted: Wanted, planned: t.Sequence[Statement], creates: bool) -> None:
@@ -33,7 +31,7 @@ def apply(connection: Connection, peer: Peer, wanted: Wanted, planned: t.Sequenc
         for on_peer, group in itertools.groupby(planned, lambda statement: statement.on_peer):
             if on_peer:
                 for statement in group:
-                    _slot_commands.run(peer, t.cast("SlotStatement", statement), wanted.slot_timeout)
+                    slot_commands.run(peer, t.cast("SlotStatement", statement), wanted.slot_timeout)
             else:
                 _apply_here(connection, wanted, list(group))
     except MultimasterError:
@@ -47,7 +45,7 @@ def _apply_here(connection: Connection, wanted: Wanted, group: list[Statement]) 
     try:
         connection.apply(group)
     except MultimasterError as error:
-        if error.details.get("sqlstate") != _slot_commands.QUERY_CANCELED:
+        if error.details.get("sqlstate") != slot_commands.QUERY_CANCELED:
             raise
         raise MultimasterError(
             f"A statement of the subscription {wanted.shown_name} was not done within {wanted.slot_timeout} s "
@@ -66,7 +64,7 @@ def _undo(connection: Connection, peer: Peer, wanted: Wanted, planned: t.Sequenc
             [wanted.name],
         )
         if not exists:
-            _slot_commands.run(peer, _slot_statements.drop(wanted.slot_name), wanted.slot_timeout)
+            slot_commands.run(peer, statements.drop_slot(wanted.slot_name), wanted.slot_timeout)
             connection.apply([statements.drop_marker(wanted.name)])
     except MultimasterError:
         pass

@@ -13,35 +13,34 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import Statement
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import checks as slot_checks
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.decisions import for_new_subscription
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import CREATE, SlotPlan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.plan import use_slot
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import checks, statements, table_checks
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import checks, slot_plan, statements
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     FAILOVER_VERSION,
     Subscription,
     TableName,
     Wanted,
+    after_plan,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import after_plan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_decisions import for_new_subscription
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import CREATE, SlotPlan
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_plan import use_slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import State
 
 
 def plan_creation(wanted: Wanted, state: State) -> Plan:
     if state.peer is None:
         raise MultimasterError(f"The subscription {wanted.shown_name} cannot be made. {state.unreachable}")
-    slot_checks.check_others(wanted, state.local)
+    slot_plan.check_others(wanted, state.local)
     slot = _slot_for_creation(wanted, state, state.peer)
     tables = state.peer.tables
     copies = wanted.copy_data and bool(tables)
-    slot_checks.check_free_slots(wanted, state.peer, int(slot.actions == (CREATE,)) + int(copies))
+    slot_plan.check_free_slots(wanted, state.peer, int(slot.actions == (CREATE,)) + int(copies))
     # First, since it is what a node that joins must know before it is given what else it lacks.
     behind = [] if copies else _rows_left_behind(wanted, state, tables, begins=slot.outcome == "created")
-    table_checks.check_tables(wanted, tables, state.tables, copy=copies)
+    checks.check_tables(wanted, tables, state.tables, copy=copies)
     if copies:
-        table_checks.check_nonempty(wanted, state.tables)
+        checks.check_nonempty(wanted, state.tables)
     plan = Plan(warnings=behind)
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)

@@ -13,7 +13,6 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import parse_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     ALTERABLE,
     MIN_VERSION,
@@ -25,6 +24,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     Wanted,
     Worker,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import parse_lsn
 
 INSUFFICIENT_PRIVILEGE = "42501"
 LOCK_NOT_AVAILABLE = "55P03"

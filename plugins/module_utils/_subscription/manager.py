@@ -4,27 +4,63 @@
 
 # This module_utils file is private to the collection.
 
-"""One subscription from its arguments to its result."""
+"""Reads, plans and changes one subscription."""
 
 from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, peer_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import UNKNOWN, Slot
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import tables
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.apply import apply
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.local import read as read_local
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Local, Subscription, TableName
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts, held_by
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
+    Local,
+    Subscription,
+    TableName,
+    wanted_from,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts, held_by, read
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.plan import plan_for
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.session import PeerUnreachable
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.session import Peer, PeerUnreachable
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_commands import wait_until_free
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_decisions import needs_look
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import UNKNOWN, Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import PublishedTable, State, Tables
 
 if t.TYPE_CHECKING:
-    from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.task import Task
+    from ansible.module_utils.basic import AnsibleModule
 
-# What only a change needs is imported where it is used: most runs find nothing to do.
+    from ansible_collections.multimaster.postgresql.plugins.module_utils._core.background import Job
+
+
+class Task:
+    def __init__(self, module: AnsibleModule) -> None:
+        params = module.params
+        conninfo = peer_parameters(params)
+        self.secrets = _conninfo.secrets(conninfo)
+        module.no_log_values.update(self.secrets)
+        _conninfo.build(conninfo)
+        # What compares without a module of its own has no check mode, and changes nothing.
+        self.peer = Peer(conninfo, module.warn, "look" if getattr(module, "check_mode", True) else "change")
+        if not params["detach"]:
+            self.peer.begin()
+        # A description that is only compared has no such mode: what is missing differs.
+        self.wanted = wanted_from(params, conninfo, getattr(module, "check_mode", False))
+        self.job: Job[PeerFacts] | None = None if self.wanted.detach else self.peer.start(self.look)
+
+    def manager(self, connection: Connection) -> SubscriptionManager:
+        return SubscriptionManager(connection, self)
+
+    def look(self, connection: Connection) -> PeerFacts:
+        return read(connection, self.wanted.publications)
+
+    def ask_peer(self) -> PeerFacts:
+        return self.peer.run(self.look, self.wanted.slot_timeout)
+
 
 # A walsender outlives its subscriber for a moment.
 _LINGERING = 3
@@ -81,8 +117,6 @@ class SubscriptionManager:
             plan.results["final_state"] = now.as_result(self._wanted.name)
 
     def _run(self, plan: Plan, creates: bool) -> None:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.apply import apply
-
         apply(self._connection, self._peer, self._wanted, plan.statements, creates)
 
     def _awaited(self, plan: Plan, state: State) -> Subscription | None:
@@ -118,8 +152,6 @@ class SubscriptionManager:
         if current is None and slot is not None and slot.active:
             # An interrupted run that still makes it there, or a subscriber that has just gone.
             seconds = wanted.slot_timeout if local.slot_made_here else min(_LINGERING, wanted.slot_timeout)
-            from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.commands import wait_until_free
-
             wait_until_free(self._peer, slot.name, seconds)
         elif current is None:
             if not local.waited:
@@ -146,8 +178,6 @@ class SubscriptionManager:
         return State(local, facts, tables=tables, held=held)
 
     def _look_into(self, slot: Slot, local: Local) -> str:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.decisions import needs_look
-
         wanted = self._wanted
         if not needs_look(
             slot,
@@ -162,8 +192,6 @@ class SubscriptionManager:
         )
 
     def _tables(self, names: t.Collection[TableName], new: t.Collection[TableName]) -> Tables:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import tables
-
         wanted = self._wanted
         job = self._peer.start(lambda connection: tables.read_published(connection, new, wanted.publications))
         local = tables.read_local(self._connection, names, wanted.owner, wanted.options["run_as_owner"])
@@ -176,8 +204,6 @@ class SubscriptionManager:
 
     def _with_rows(self, published: t.Mapping[TableName, PublishedTable]) -> dict[TableName, PublishedTable]:
         """The peer's tables with whether each has a row, as far as its user may see that."""
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import tables
-
         wanted = self._wanted
         visible = [name for name, table in published.items() if table.readable and not table.row_security]
         nonempty = self._peer.run(

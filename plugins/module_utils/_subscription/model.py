@@ -15,7 +15,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core impor
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier, shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.values import require_number
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import check_slot_name, parse_lsn
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import check_slot_name, parse_lsn
 
 # origin = none, run_as_owner and password_required begin with it.
 MIN_VERSION = 160000
@@ -276,3 +276,24 @@ def _comment(comment: str | None) -> str | None:
     if comment is not None and "\0" in comment:
         raise MultimasterError("The comment holds a NUL character, which PostgreSQL cannot store.")
     return comment
+
+
+def after_plan(wanted: Wanted, current: Subscription | None) -> Subscription:
+    """The subscription as it will be."""
+    after = Subscription(
+        oid=current.oid if current else None,
+        enabled=wanted.enabled,
+        conninfo=wanted.conninfo,
+        slot_name=wanted.slot_name,
+        publications=wanted.publications,
+        owner=wanted.owner,
+        comment=wanted.comment or "",
+        options=wanted.options,
+        creation_options=wanted.creation_options,
+    )
+    if current is None:
+        return after
+    return after._replace(
+        comment=current.comment if wanted.comment is None else wanted.comment,
+        creation_options=current.creation_options,
+    )

@@ -12,7 +12,8 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import MIN_VERSION, Identity, TableName
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import (
     CHANGES,
     EMPTY,
     UNKNOWN,
@@ -20,7 +21,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model
     parse_lsn,
     slot_from,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import MIN_VERSION, Identity, TableName
 
 
 class PeerFacts(t.NamedTuple):

@@ -11,22 +11,21 @@ from __future__ import annotations
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import checks
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.comparison import compare
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Subscription, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.creation import plan_creation
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Subscription, Wanted, after_plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.publisher import (
     Publisher,
     recorded,
     with_record,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.removal import plan_removal
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.repair import add_repair, compare
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import State
 
 
 def plan_for(wanted: Wanted, state: State) -> Plan:
-    # Each kind of plan is imported only when it is made: most runs find nothing to do.
     checks.check_local(state.local)
     if not wanted.present:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.removal import plan_removal
-
         return plan_removal(wanted, state)
     checks.check_owner(wanted, state.local)
     if state.peer is not None:
@@ -37,8 +36,6 @@ def plan_for(wanted: Wanted, state: State) -> Plan:
     if state.local.subscription is not None:
         plan = _plan_repair(wanted, state, state.local.subscription)
     else:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.creation import plan_creation
-
         plan = plan_creation(wanted, state)
     plan.warnings += warnings
     if wanted.enabled and not state.local.max_workers:
@@ -92,28 +89,5 @@ def _plan_repair(wanted: Wanted, state: State, current: Subscription) -> Plan:
         final_state=after_plan(wanted, current).as_result(wanted.name),
     )
     if plan.differences:
-        from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.repair import add_repair
-
         add_repair(plan, wanted, state, current, found)
     return plan
-
-
-def after_plan(wanted: Wanted, current: Subscription | None) -> Subscription:
-    """The subscription as it will be."""
-    after = Subscription(
-        oid=current.oid if current else None,
-        enabled=wanted.enabled,
-        conninfo=wanted.conninfo,
-        slot_name=wanted.slot_name,
-        publications=wanted.publications,
-        owner=wanted.owner,
-        comment=wanted.comment or "",
-        options=wanted.options,
-        creation_options=wanted.creation_options,
-    )
-    if current is None:
-        return after
-    return after._replace(
-        comment=current.comment if wanted.comment is None else wanted.comment,
-        creation_options=current.creation_options,
-    )

@@ -13,12 +13,14 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot import statements as _slot_statements
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.decisions import refuse_active, refuse_unusable
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot, show_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import checks, statements
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Local, Subscription, Wanted
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_decisions import (
+    refuse_active,
+    refuse_unusable,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import Slot, show_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import State
 
 
@@ -98,7 +100,7 @@ def _drop_slot(plan: Plan, wanted: Wanted, peer: PeerFacts, local: Local, name: 
         return
     plan.differences.add("slot", "absent", "present")
     plan.results.update(slot="dropped")
-    plan.statements.append(_slot_statements.drop(name))
+    plan.statements.append(statements.drop_slot(name))
 
 
 def _drop_copy_slots(plan: Plan, peer: PeerFacts, local: Local) -> None:
@@ -111,7 +113,7 @@ def _drop_copy_slots(plan: Plan, peer: PeerFacts, local: Local) -> None:
     for slot, oid in _copy_slots(peer, local):
         if oid == this or (oid not in local.subscription_oids and not slot.active):
             plan.differences.add(f"slot {slot.name}", "absent", "present")
-            plan.statements.append(_slot_statements.drop(slot.name))
+            plan.statements.append(statements.drop_slot(slot.name))
         elif oid not in local.subscription_oids:
             left.append(slot.name)
     if left:

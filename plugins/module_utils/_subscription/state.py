@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import UNKNOWN
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Local, TableName
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import PeerFacts
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import UNKNOWN
 
 
 class LocalTable(t.NamedTuple):

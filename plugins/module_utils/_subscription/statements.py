@@ -4,11 +4,12 @@
 
 # This module_utils file is private to the collection.
 
-"""The statements of a subscription. The connection string is sent whole and shown without its secrets."""
+"""The statements of a subscription and of its slot on the peer."""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import (
@@ -18,9 +19,15 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.state
     secret,
     sql,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import show_lsn
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.local import marker_prefix
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import (
+    COPY,
+    CREATE,
+    DROP,
+    PLUGIN,
+    show_lsn,
+)
 
 # A directory that does not exist: a connection that fails at once.
 _NOWHERE = {"host": "/nonexistent", "password": "none"}
@@ -129,3 +136,31 @@ def _value(value: t.Any) -> sql.Composable:
     if isinstance(value, bool):
         return sql.SQL("true" if value else "false")
     return sql.Literal(value)
+
+
+@dataclass(frozen=True)
+class SlotStatement(Statement):
+    """A statement that runs on the peer, with the care that its action needs there."""
+
+    on_peer: bool = True
+    action: str = CREATE
+    slot: str = ""
+
+
+def create_slot(slot: str, failover: bool = False) -> SlotStatement:
+    if failover:
+        command = compose(
+            "SELECT pg_create_logical_replication_slot({}, {}, failover => true)", sql.Literal(slot), sql.Literal(PLUGIN)
+        )
+    else:
+        command = compose("SELECT pg_create_logical_replication_slot({}, {})", sql.Literal(slot), sql.Literal(PLUGIN))
+    return SlotStatement(command, action=CREATE, slot=slot)
+
+
+def copy_slot(source: str, slot: str) -> SlotStatement:
+    command = compose("SELECT pg_copy_logical_replication_slot({}, {})", sql.Literal(source), sql.Literal(slot))
+    return SlotStatement(command, action=COPY, slot=slot)
+
+
+def drop_slot(slot: str) -> SlotStatement:
+    return SlotStatement(compose("SELECT pg_drop_replication_slot({})", sql.Literal(slot)), action=DROP, slot=slot)

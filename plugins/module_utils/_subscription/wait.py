@@ -13,10 +13,10 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import Slot
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import listed
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.local import read
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import Local, Subscription, Wanted
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import Slot
 
 # So many new errors during the wait are no accident: the workers start again every few seconds.
 _ENOUGH_ERRORS = 3

@@ -23,7 +23,8 @@ import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import (
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import emptying
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import (
     CHANGES,
     COPY,
     CREATE,
@@ -35,7 +36,6 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model
     SlotPlan,
     show_lsn,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.emptying import emptying
 
 
 def refuse_unusable(slot: Slot, database: str) -> None:

@@ -15,9 +15,9 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.model import CREATE, DROP
-from ansible_collections.multimaster.postgresql.plugins.module_utils._slot.statements import SlotStatement
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.session import Peer
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import CREATE, DROP
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.statements import SlotStatement
 
 OBJECT_IN_USE = "55006"
 QUERY_CANCELED = "57014"
