@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
@@ -64,7 +65,8 @@ def test_an_adopted_slot_that_sends_rows_again(run_module: RunModule, mesh: Mesh
     mesh.insert(mesh.b, 1)
     mesh.insert(mesh.a, 1)
     failed = run_module("pg_subscription_mm", mesh.arguments(mesh.a, leftover_slot="adopt"), fails=True)
-    assert "workers failed 3 times" in failed["msg"]
+    # As often as it takes to be no accident; more where this machine is slow to look.
+    assert re.search(r"workers failed ([3-9]|\d{2,}) times", failed["msg"])
     assert failed["apply_error_count"] >= 3
     assert failed["changed"]
 

@@ -117,7 +117,8 @@ _PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 _SLOTS = f"""
 SELECT to_jsonb(s) AS slot,
        pg_wal_lsn_diff({_POSITION}, s.restart_lsn)::bigint AS retained_bytes,
-       pg_wal_lsn_diff({_POSITION}, coalesce(s.confirmed_flush_lsn, s.restart_lsn))::bigint AS lag_bytes,
+       -- After a switch of WAL files a subscriber has confirmed the start of the next one, which nothing is written to yet.
+       greatest(pg_wal_lsn_diff({_POSITION}, coalesce(s.confirmed_flush_lsn, s.restart_lsn)), 0)::bigint AS lag_bytes,
        r.pid, r.application_name, r.client_addr::text, r.state, r.sent_lsn, r.write_lsn, r.flush_lsn, r.replay_lsn, r.reply_time,
        extract(epoch FROM r.write_lag)::float AS write_lag,
        extract(epoch FROM r.flush_lag)::float AS flush_lag,
