@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import graphlib
 import pathlib
+import re
 import typing as t
 
 import pytest
@@ -90,6 +91,39 @@ def test_rooms_import_only_what_is_below() -> None:
         if not target.startswith("module_utils.") or (room(target) != room(name) and floor[room(target)] >= floor[room(name)])
     ]
     assert upwards == []
+
+
+def arrows(picture: str) -> set[tuple[str, str]]:
+    """The solid arrows of a mermaid picture, one for each pair: ``a & b --> c & d`` has four."""
+    found: set[tuple[str, str]] = set()
+    for line in picture.splitlines():
+        sides = re.sub(r"\[.*?\]", "", line).split("-->")
+        for left, right in zip(sides, sides[1:]):
+            found |= {(one.strip(), other.strip()) for one in left.split("&") for other in right.split("&")}
+    return found
+
+
+def imports_between_rooms() -> set[tuple[str, str]]:
+    """Also from and to the folders beside the rooms."""
+
+    def place(name: str) -> str:
+        return room(name) if name.startswith("module_utils.") else name.partition(".")[0]
+
+    pairs = {(place(name), place(target)) for name, targets in PLUGIN_IMPORTS.items() for target in targets}
+    return {(one, other) for one, other in pairs if one != other}
+
+
+def test_the_picture_of_the_architecture_is_what_is_imported() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    drawn, real = arrows(text.partition("```mermaid\nflowchart")[2].partition("```")[0]), imports_between_rooms()
+    assert len(real) > 20
+    assert sorted(drawn - real) == [], "drawn, and not imported"
+    assert sorted(real - drawn) == [], "imported, and not drawn"
+
+
+def test_a_wrong_arrow_is_noticed() -> None:
+    assert arrows('a["x --> y"] & b --> _core["z"]\n  a -.-> d') == {("a", "_core"), ("b", "_core")}
+    assert ("_core", "_node") not in imports_between_rooms()
 
 
 def test_a_circle_and_an_import_are_noticed(tmp_path: pathlib.Path) -> None:
