@@ -20,7 +20,7 @@ ansible-galaxy collection build --force --output-path "$work" "$work/clone" >&2
 tarball=$(echo "$work"/multimaster-postgresql-*.tar.gz)
 say "tarball: $(du -k "$tarball" | cut -f1) kB, $(tar -tzf "$tarball" | wc -l) files"
 
-stray=$(tar -tzf "$tarball" | grep -vE '^(FILES.json|MANIFEST.json|README.md|LICENSE|CHANGELOG.rst)$|^(changelogs|docs|inventories|meta|playbooks|plugins|roles)(/|$)' || true)
+stray=$(tar -tzf "$tarball" | grep -vE '^(FILES.json|MANIFEST.json|README.md|LICENSE|CHANGELOG.rst|CONTRIBUTING.md|SECURITY.md)$|^(changelogs|docs|inventories|meta|playbooks|plugins|roles)(/|$)' || true)
 [ -z "$stray" ] || die "the tarball has files that its users have no use for: $(head -n 3 <<<"$stray" | tr '\n' ' ')" "add them to build_ignore in galaxy.yml"
 
 secret=$(tar -tzf "$tarball" | grep -F .deployment || true)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import typing as t
 from functools import cache
@@ -16,6 +17,7 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+CI_FILES = {"GitHub": ROOT / ".github/workflows/test.yml", "GitLab": ROOT / ".gitlab-ci.yml"}
 FQCN = "multimaster.postgresql."
 
 # Of what a run builds or downloads, none is named as a file of the clone.
@@ -118,12 +120,13 @@ def file_names() -> set[str]:
 @cache
 def words_of_the_tree() -> set[str]:
     """All that code and descriptions of the collection call by name; documents may not testify for each other."""
-    found: set[str] = set()
+    name = r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+"
+    found = set(re.findall(name, (ROOT / "changelogs/config.yaml").read_text()))
     for folder in _folders():
         for file in folder.rglob("*"):
             if file.suffix in {".py", ".yml", ".yaml", ".sql", ".sh", ".j2", ".json"} and file != Path(__file__):
                 found.add(file.stem)
-                found.update(re.findall(r"[a-z][a-z0-9]*(?:_[a-z0-9]+)+", file.read_text()))
+                found.update(re.findall(name, file.read_text()))
     return found
 
 
@@ -239,6 +242,28 @@ def test_the_readme_lists_all_of_a_kind(kind: str, heading: str) -> None:
 
 def test_every_target_of_make_says_what_it_does() -> None:
     assert set(re.findall(r"^([a-z-]+):.*## \w", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)) == targets()
+
+
+def ci_commands(name: str) -> tuple[list[str], list[str]]:
+    """What CI runs, and on which machines."""
+    (job,) = [each for each in _jobs(yaml.safe_load(CI_FILES[name].read_text())) if isinstance(each, dict)]
+    if name == "GitHub":
+        return [step["run"] for step in job["steps"] if "run" in step], job["strategy"]["matrix"]["machine"]
+    return job["script"], job["parallel"]["matrix"][0]["MACHINE"]
+
+
+def _jobs(file: dict[str, t.Any]) -> t.Collection[t.Any]:
+    return (file.get("jobs") or file).values()
+
+
+def test_ci_calls_the_same_commands_everywhere() -> None:
+    assert ci_commands("GitHub") == ci_commands("GitLab")
+    commands, machines = ci_commands("GitHub")
+    assert commands
+    assert machines
+    for command in commands:
+        assert os.access(ROOT / command, os.X_OK), command
+        assert names(f"```\n{(ROOT / command).read_text()}\n```").targets == {"test"}
 
 
 @pytest.mark.parametrize(
