@@ -23,7 +23,7 @@ FQCN = "multimaster.postgresql."
 # Of what a run builds or downloads, none is named as a file of the clone.
 BUILT = {".venv", ".cache", ".deployment", ".ansible", ".git"}
 # What is the reader's.
-NOT_OURS = {"your_inventory"}
+NOT_OURS = {"your_inventory", "vault_shop_password"}
 
 # Where a path of a document begins: the clone, or the folder of the rooms.
 BASES = (ROOT, ROOT / "plugins/module_utils")
@@ -36,7 +36,7 @@ class Names(t.NamedTuple):
     fqcns: set[str]
     files: set[str]
     words: set[str]
-    # Options, each with the playbooks of the command or the line that it stands in.
+    # Options, each with the playbook of the command that it stands in.
     options: set[tuple[str, frozenset[str]]]
 
 
@@ -55,9 +55,8 @@ def names(text: str) -> Names:
             found.fqcns.update(re.findall(rf"\b{re.escape(FQCN)}(\w+)", code))
             found.words.update(re.findall(r"(?<![\w./%$<-])[a-z][a-z0-9]*(?:_[a-z0-9]+)+(?![\w/.>-])", code))
             found.files.update(_files(code))
-        playbooks = frozenset(name for code in line for name in _playbooks(code))
-        for code in line:
-            found.options.update((option, playbooks) for option in re.findall(r"-e '?\"?([a-z]\w*)=", code))
+            options = re.findall(r"-e '?\"?([a-z]\w*)=", code)
+            found.options.update((option, frozenset(_playbooks(code))) for option in options)
     return found
 
 
