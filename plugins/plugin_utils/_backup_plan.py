@@ -16,6 +16,8 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_settings import stanza_problem
+
 Hostvars = t.Mapping[str, t.Mapping[str, t.Any]]
 Plan = dict[str, t.Any]
 
@@ -59,6 +61,9 @@ def backup_plan(
 def _node(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequence[str], hostvars: Hostvars) -> Plan:
     repositories = _repositories(host, repository_hosts, hostvars)
     takers = _takers(repositories, repository_hosts, hostvars)
+    if takers:
+        # Said of the node, too, before anything is done there.
+        _served_stanza(host, nodes, hostvars)
     return {
         "stanza": stanza_name(host, hostvars),
         "repositories": repositories,
@@ -82,10 +87,7 @@ def _repository_host(host: str, nodes: t.Sequence[str], repository_hosts: t.Sequ
     return {
         "stanza": "",
         "repositories": _own(host, hostvars),
-        "stanzas": [
-            {**_stanza(node, nodes, hostvars), "pg_host": address(node, hostvars), **_port(node, hostvars, "pg_host_port")}
-            for node in served
-        ],
+        "stanzas": [_served_stanza(node, nodes, hostvars) for node in served],
         "takes_backups": True,
         "taker": host,
         "elsewhere": [],
@@ -150,6 +152,15 @@ def _takers(repositories: t.Sequence[t.Mapping[str, t.Any]], repository_hosts: t
     known = {name: host for host in repository_hosts for name in (host, address(host, hostvars))}
     hosts = [known.get(str(each.get("host"))) for each in repositories if each.get("type") == "host"]
     return list(dict.fromkeys(each for each in hosts if each))
+
+
+def _served_stanza(node: str, nodes: t.Sequence[str], hostvars: Hostvars) -> dict[str, t.Any]:
+    """As a repository host has it. Raises AnsibleFilterError where it could not reach it."""
+    stanza = {**_stanza(node, nodes, hostvars), "pg_host": address(node, hostvars), **_port(node, hostvars, "pg_host_port")}
+    problem = stanza_problem(stanza)
+    if problem:
+        raise AnsibleFilterError(f"{problem} It is postgresql_data_directory of {node}.")
+    return stanza
 
 
 def _stanza(node: str, nodes: t.Sequence[str], hostvars: Hostvars) -> dict[str, t.Any]:

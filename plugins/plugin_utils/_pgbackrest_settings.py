@@ -157,10 +157,25 @@ def configuration_problems(given: Values) -> list[str]:
             problems.append(f"pgbackrest_stanzas has the name {name!r}; letters, digits, _, . and - are possible.")
         if names.count(name) > 1:
             problems.append(f"pgbackrest_stanzas has {name} more than once.")
+    problems += [problem for problem in map(stanza_problem, given["stanzas"]) if problem]
     for option, value in _all_values(given):
         if "\n" in str(value) or not str(value).strip():
             problems.append(f"{option} is empty or has more than one line, which pgbackrest.conf has no room for.")
     return problems
+
+
+def stanza_problem(stanza: Values) -> str:
+    """Why its server cannot be reached on another host, in a sentence; empty where it can.
+
+    pgBackRest puts options with a space into double quotes for the other host, as for a shell. Over TLS there is none.
+    """
+    if not stanza.get("pg_host") or " " not in stanza["pg_path"]:
+        return ""
+    return (
+        f"The data directory {stanza['pg_path']} of stanza {stanza['name']} has a space in its name, with which pgBackRest "
+        "cannot reach it from a repository host. Use a directory without one, or a repository that the node itself reaches: "
+        "a folder of its own, or an object store."
+    )
 
 
 def _unknown(name: str, full: str) -> str:

@@ -96,6 +96,19 @@ def test_repositories_with_other_numbers_than_their_host_s_are_refused(
             backup_plan(host, NODES, ["repo", "other"], hostvars)
 
 
+def test_a_data_directory_that_a_repository_host_cannot_reach_is_refused_before_anything_changes() -> None:
+    hostvars = {**HOSTVARS, "pg1": {"postgresql_data_directory": "/srv/data disk/main"}}
+    # pgBackRest: '"/srv/data disk/main"' must begin with / for 'pg1-path' option.
+    said = r"/srv/data disk/main of stanza pg1 has a space .* It is postgresql_data_directory of pg1\."
+    for host in ("pg1", "repo"):
+        with pytest.raises(AnsibleFilterError, match=said):
+            backup_plan(host, NODES, ["repo"], hostvars)
+    # Whoever keeps its own backups reaches it.
+    hostvars["pg1"]["pgbackrest_repositories"] = [{"type": "posix"}]
+    assert backup_plan("pg1", NODES, ["repo"], hostvars)["stanzas"][0]["pg_path"] == "/srv/data disk/main"
+    assert len(backup_plan("repo", NODES, ["repo"], hostvars)["stanzas"]) == 2
+
+
 def test_the_servers_are_reached_at_their_own_ports() -> None:
     hostvars = {
         **HOSTVARS,

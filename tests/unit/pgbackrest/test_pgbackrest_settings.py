@@ -143,4 +143,8 @@ def test_bad_stanzas_in_words() -> None:
     problems = configuration_problems(given({"type": "posix"}, stanzas=[STANZA, STANZA, {**STANZA, "name": "a b"}]))
     assert any("pg1 more than once" in each for each in problems)
     assert any("'a b'" in each for each in problems)
+    there = {**STANZA, "pg_path": "/srv/data disk/main", "pg_host": "192.0.2.11"}
+    (problem,) = configuration_problems(given({"type": "posix"}, stanzas=[there]))
+    assert "has a space in its name" in problem
+    assert configuration_problems(given({"type": "posix"}, stanzas=[{**STANZA, "pg_path": "/srv/data disk/main"}])) == []
     assert configuration_problems(given()) == ["pgbackrest_repositories is empty: name at least one repository."]
