@@ -20,9 +20,8 @@ import httpx
 import redis
 import yaml
 from failover_mesh import PATIENT, FailoverMesh
+from role_templates import redis_users
 from servers import Authority, free_port, wait_until
-
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._redis_acl import acl_file
 
 PLAYBOOK_VARS = Path(__file__).resolve().parents[3] / "playbooks/vars"
 PACKAGES = Path(__file__).resolve().parents[3] / "roles/failover_api/files/python"
@@ -84,7 +83,7 @@ class RedisServer:
             raise RuntimeError("no redis-server: run `make test-integration`, which installs it")
         folder.mkdir(parents=True)
         authority.issue(folder, "redis", "localhost")
-        (folder / "users.acl").write_text(acl_file(REDIS_USERS))
+        (folder / "users.acl").write_text(redis_users(REDIS_USERS))
         self.folder, self.port = folder, free_port()
         self._command = [
             program, "--port", "0", "--tls-port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",

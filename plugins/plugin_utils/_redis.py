@@ -4,40 +4,38 @@
 
 # This plugin_utils file is private to the collection.
 
-"""Redis' file of users: who may do what with which keys. Pure."""
+"""What role redis cannot be given. Pure."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 import typing as t
 
 User = t.Mapping[str, t.Any]
 
-# What reads and writes data by its key. Without what looks at or empties the whole server, which no pattern of keys limits, and
-# without programs: functions are everybody's, and a script may run for ever.
-DEFAULT_COMMANDS = (
-    "+@read", "+@write", "+@connection", "+@transaction", "-@dangerous", "-@scripting", "-scan", "-randomkey", "-dbsize",
-)  # fmt: skip
+# Redis itself needs that much.
+LEAST_MEMORY_MB = 16
 
 _NAME = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
 _COMMAND = re.compile(r"^[+-](@[a-z]+|[a-z0-9-]+(\|[a-z0-9-]+)?)$")
 _PATTERN = re.compile(r"^[^\s%~&]+$")
 
 
-def acl_file(users: t.Iterable[User]) -> str:
-    """The lines of an ACL file: the users, and the default user off. Passwords become their SHA-256, as Redis keeps them."""
-    # Nobody can log in as the default user. But Redis reads its append-only file as this user when it starts, and leaves out each
-    # transaction that it might not run.
-    lines = ["user default off resetpass ~* &* +@all"]
-    for user in users:
-        words = ["user", str(user["name"]), "on", "#" + hashlib.sha256(str(user["password"]).encode()).hexdigest()]
-        words += [f"~{pattern}" for pattern in user.get("keys") or []]
-        words += [f"%R~{pattern}" for pattern in user.get("read_keys") or []]
-        words += ["resetchannels", *(f"&{pattern}" for pattern in user.get("channels") or [])]
-        words += ["-@all", *(user.get("commands") or DEFAULT_COMMANDS)]
-        lines.append(" ".join(words))
-    return "\n".join(lines) + "\n"
+def problems(values: t.Mapping[str, t.Any], facts: t.Mapping[str, t.Any]) -> list[str]:
+    """One sentence for each thing that variables of the right type cannot say together. Shows no password.
+
+    ``facts``: ``kept``, the settings that the role makes itself.
+    """
+    port, memory = int(values["redis_port"]), int(values["redis_memory_max_mb"])
+    kept = [name for name in values["redis_settings"] if name in facts["kept"]]
+    found = acl_problems([*values["redis_users"], *values["redis_mesh_users"]])
+    if not 0 < port < 65536:
+        found.append(f"redis_port is {port}, which is no port.")
+    if memory < LEAST_MEMORY_MB:
+        found.append(f"redis_memory_max_mb is {memory}; Redis itself needs at least {LEAST_MEMORY_MB}.")
+    if kept:
+        found.append(f"redis_settings cannot hold {', '.join(kept)}, which this role keeps.")
+    return found
 
 
 def acl_problems(users: t.Sequence[User]) -> list[str]:

@@ -9,8 +9,9 @@ import hashlib
 import typing as t
 
 import pytest
+from role_templates import redis_users as acl_file
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._redis_acl import acl_file, acl_problems
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._redis import acl_problems, problems
 
 CATALOG = {"name": "catalog", "password": "long enough", "keys": ["pgbackrest:*"]}
 
@@ -54,3 +55,21 @@ def test_what_no_file_can_say(user: dict[str, t.Any], words: str) -> None:
 def test_one_name_twice() -> None:
     assert acl_problems([CATALOG, CATALOG]) == ["redis_users has catalog more than once."]
     assert acl_problems([CATALOG]) == []
+
+
+GIVEN = {"redis_port": 6379, "redis_memory_max_mb": 128, "redis_settings": {}, "redis_users": [CATALOG], "redis_mesh_users": []}
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"redis_port": 0}, "redis_port is 0"),
+        ({"redis_memory_max_mb": "15"}, "at least 16"),
+        ({"redis_settings": {"port": 6379, "hz": 10}}, "cannot hold port,"),
+        ({"redis_mesh_users": [CATALOG]}, "more than once"),
+    ],
+)
+def test_what_the_role_cannot_be_given(values: dict[str, t.Any], words: str) -> None:
+    assert problems(GIVEN, {"kept": ["port"]}) == []
+    (problem,) = problems({**GIVEN, **values}, {"kept": ["port"]})
+    assert words in problem
