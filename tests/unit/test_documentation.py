@@ -231,12 +231,26 @@ def test_what_a_document_names_is_there(document: Path) -> None:
     assert problems(document.read_text(), document.parent) == []
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_pictures_can_be_drawn(document: Path) -> None:
+    """What has broken them: mermaid takes a semicolon in a sequence for the end of a statement, and knows no unclosed quotes."""
+    for picture in re.findall(r"```mermaid\n(.*?)```", document.read_text(), flags=re.DOTALL):
+        assert picture.split()[0] in {"flowchart", "sequenceDiagram", "stateDiagram-v2"}
+        assert not picture.startswith("sequenceDiagram") or ";" not in picture
+        assert [line for line in picture.splitlines() if line.count('"') % 2] == []
+
+
 @pytest.mark.parametrize(("kind", "heading"), [("playbooks", "Playbooks"), ("roles", "Roles"), ("modules", "Modules")])
 def test_the_readme_lists_all_of_a_kind(kind: str, heading: str) -> None:
     section = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (.+?) \|", section, flags=re.MULTILINE)[1:]
     listed = {re.sub(r"^_", "pgbackrest_", name) for row in rows for name in re.findall(r"(?<=[\[`])\w+(?=[\]`])", row)}
     assert listed == content()[kind]
+
+
+def test_the_user_manual_has_every_playbook() -> None:
+    said = names((ROOT / "docs/user_manual.md").read_text()).files
+    assert {f"playbooks/{name}.yml" for name in content()["playbooks"] - {"site"}} <= said
 
 
 def test_every_target_of_make_says_what_it_does() -> None:
