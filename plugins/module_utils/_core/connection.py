@@ -139,7 +139,7 @@ class Connection:
         self, parameters: dict[str, str], warn: t.Callable[[str], None] | None = None, kind: str = "change"
     ) -> None:
         """``kind``: what the session is for, see _core.session."""
-        self._parameters = parameters
+        self._parameters, self._kind = parameters, kind
         self._warn = warn or (lambda message: None)
         self._expected: list[str] = []
         self._secrets = [parameters[key] for key in ("password", "sslpassword") if parameters.get(key)]
@@ -147,6 +147,12 @@ class Connection:
             self._session = _begin(parameters, kind)
         except psycopg2.Error as error:
             raise MultimasterError(f"Cannot connect to {self.where}: {self._sentence(error)}") from None
+
+    def another(self) -> Connection:
+        """A second session, which begins as this one did."""
+        session = Connection(self._parameters, self._warn, self._kind)
+        session.hide(*self._secrets)
+        return session
 
     @property
     def where(self) -> str:

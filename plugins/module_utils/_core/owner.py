@@ -9,6 +9,9 @@
 To plan a query is enough to run code of a table's owner: the planner evaluates what is constant in the expressions of
 indexes, statistics and checks, as whoever asks. SET ROLE is no protection, since such code can take it back. Only a function that
 runs with the rights of its owner cannot become anybody else again.
+
+Whose name a query has is not enough: the owner of a table can be another one by the time the query is planned, and whoever owns a
+schema can drop what is in it and put something of his own in its place, waiting for the query with a lock in his hand.
 """
 
 from __future__ import annotations
@@ -44,7 +47,30 @@ def value_as(connection: Connection, owner: str, body: str) -> t.Any:
         connection.execute("ROLLBACK TO multimaster_read; RELEASE multimaster_read" if inside else "ROLLBACK")
 
 
-def fetch_as(connection: Connection, owner: str, query: str) -> list[dict[str, t.Any]]:
+# As whom a superuser reads what is a superuser's own, where others have a hand in it: a role that has no rights, and is nobody.
+NOBODY = "pg_database_owner"
+
+
+class Lent(t.NamedTuple):
+    """A relation, or one column of it, that NOBODY may read for the time of one query."""
+
+    schema: str
+    name: str
+    column: str | None = None
+
+    @property
+    def grant(self) -> sql.Composed:
+        what = compose("SELECT ({})", self.column) if self.column else sql.SQL("SELECT")
+        return compose(
+            "GRANT USAGE ON SCHEMA {schema} TO {nobody}; GRANT {what} ON TABLE {relation} TO {nobody}",
+            schema=self.schema,
+            what=what,
+            relation=(self.schema, self.name),
+            nobody=NOBODY,
+        )
+
+
+def fetch_as(connection: Connection, owner: str, query: str, lent: t.Sequence[Lent] = ()) -> list[dict[str, t.Any]]:
     """Rows of a query, as the role ``owner`` sees them; values are as JSON has them.
 
     For a superuser's connection, in a transaction or not. The function is called once, and nobody else ever sees it: whatever its
@@ -54,6 +80,8 @@ def fetch_as(connection: Connection, owner: str, query: str) -> list[dict[str, t
     inside = connection.in_transaction
     connection.execute("SAVEPOINT multimaster_read" if inside else "BEGIN READ WRITE")
     try:
+        for each in lent:
+            connection.execute(each.grant)
         connection.execute(compose(_CREATE, body=body, owner=owner))
         return [row["row"] for row in connection.fetch("SELECT pg_temp.multimaster_read() AS row")]
     finally:

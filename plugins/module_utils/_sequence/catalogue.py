@@ -11,7 +11,15 @@ from __future__ import annotations
 # One row per sequence and column. What an index serves, and what reading a column without one
 # would cost, is asked of every partition and child, since any of them may hold values.
 CATALOGUE = r"""
-WITH RECURSIVE fed AS (
+WITH RECURSIVE me AS (
+    SELECT rolsuper FROM pg_roles WHERE rolname = current_user
+), place AS (
+    -- Who owns a schema can put another relation in the place of one that is in it.
+    SELECT n.oid, NOT r.rolsuper AS is_others
+    FROM pg_namespace n
+    JOIN pg_roles r ON r.oid = CASE n.nspowner WHEN 'pg_database_owner'::regrole THEN
+        (SELECT d.datdba FROM pg_database d WHERE d.datname = current_database()) ELSE n.nspowner END
+), fed AS (
     -- Identity columns, and columns that own a sequence without having a default.
     SELECT d.objid AS sequence, d.refobjid AS relation, d.refobjsubid AS attnum
     FROM pg_depend d
@@ -32,17 +40,16 @@ WITH RECURSIVE fed AS (
     SELECT i.inhrelid, parent.sequence FROM pg_inherits i JOIN fed parent ON parent.relation = i.inhparent
 ), typed AS (
     SELECT fed.sequence, fed.relation, a.attname, n.nspname, c.relname, c.relkind,
-           -- As whom its rows are read, where that is another role than the superuser's own.
-           (SELECT r.rolname::text FROM pg_roles r WHERE r.oid = c.relowner AND NOT r.rolsuper
-            AND (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)) AS owner,
-           c.relrowsecurity AND c.relforcerowsecurity AND c.relkind = 'r'
-           AND NOT (SELECT r.rolbypassrls FROM pg_roles r WHERE r.oid = c.relowner) AS hides,
+           o.rolname::text AS owner, o.rolsuper AS owner_is_superuser, p.is_others,
+           c.relkind = 'r' AND c.relrowsecurity AS is_secured, c.relforcerowsecurity AND NOT o.rolbypassrls AS is_forced,
            coalesce(nullif(y.typbasetype, 0), y.oid) AS type
     FROM fed
     JOIN pg_attribute a ON a.attrelid = fed.relation AND a.attnum = fed.attnum
     JOIN pg_type y ON y.oid = a.atttypid
     JOIN pg_class c ON c.oid = fed.relation
     JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN place p ON p.oid = n.oid
+    JOIN pg_roles o ON o.oid = c.relowner
     LEFT JOIN child ON child.inhrelid = fed.relation AND child.sequence = fed.sequence
     WHERE coalesce(nullif(y.typbasetype, 0), y.oid)
           IN ('int2'::regtype, 'int4'::regtype, 'int8'::regtype, 'numeric'::regtype)
@@ -61,17 +68,21 @@ WITH RECURSIVE fed AS (
     GROUP BY i.indrelid
 ), cost AS (
     SELECT m.top, m.attname, count(*) + coalesce(sum(served.indexes), 0) AS relations,
-           bool_or(c.relkind = 'f') AS has_foreign,
+           bool_or(c.relkind = 'f') AS has_foreign, bool_or(NOT r.rolsuper) AS has_others,
            sum(CASE WHEN c.relkind <> 'r' OR a.attnum = ANY (served.columns) THEN 0
                     ELSE pg_relation_size(c.oid) END) AS scanned_bytes
     FROM member m
     JOIN pg_class c ON c.oid = m.relation
+    JOIN pg_roles r ON r.oid = c.relowner
     JOIN pg_attribute a ON a.attrelid = m.relation AND a.attname = m.attname
     LEFT JOIN served ON served.indrelid = m.relation
     GROUP BY m.top, m.attname
 ), cost_of AS (
     SELECT typed.*, cost.relations::int AS relations,
-           CASE WHEN NOT cost.has_foreign THEN coalesce(cost.scanned_bytes, 0)::bigint END AS scanned_bytes
+           CASE WHEN NOT cost.has_foreign THEN coalesce(cost.scanned_bytes, 0)::bigint END AS scanned_bytes,
+           -- As whom its rows are read, where that is another role than the superuser's own.
+           CASE WHEN NOT (SELECT rolsuper FROM me) THEN NULL WHEN NOT typed.owner_is_superuser THEN typed.owner
+                WHEN typed.is_others OR cost.has_others THEN 'pg_database_owner' END AS reader
     FROM typed
     JOIN cost ON cost.top = typed.relation AND cost.attname = typed.attname
 )
@@ -80,11 +91,17 @@ SELECT s.seqrelid AS oid, n.nspname AS schema, c.relname AS name, s.seqstart AS 
        CASE WHEN c.relpersistence = 't' THEN 'temporary'
             WHEN c.relpersistence = 'u' THEN 'unlogged'
             WHEN e.objid IS NOT NULL THEN 'belongs to an extension' END AS out_of_scope,
+       CASE WHEN NOT (SELECT rolsuper FROM me) THEN NULL WHEN NOT o.rolsuper THEN o.rolname::text
+            WHEN p.is_others THEN 'pg_database_owner' END AS reader,
        t.nspname AS column_schema, t.relname AS column_table, t.attname AS column_name, t.type AS column_type,
-       t.relations, t.scanned_bytes, t.owner AS column_owner, coalesce(t.hides, false) AS column_hides
+       t.relations, t.scanned_bytes, t.reader AS column_reader,
+       coalesce(t.is_secured AND CASE WHEN t.owner_is_superuser THEN t.reader IS NOT NULL ELSE t.is_forced END, false)
+           AS column_hides
 FROM pg_sequence s
 JOIN pg_class c ON c.oid = s.seqrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN place p ON p.oid = n.oid
+JOIN pg_roles o ON o.oid = c.relowner
 LEFT JOIN pg_depend e ON e.classid = 'pg_class'::regclass AND e.objid = s.seqrelid AND e.deptype = 'e'
 LEFT JOIN cost_of t ON t.sequence = s.seqrelid
 ORDER BY n.nspname, c.relname, s.seqrelid, t.nspname, t.relname, t.attname

@@ -42,6 +42,9 @@ TAGS = [
 # It runs as whoever creates the table, who owns the new sequence. It never makes their command
 # fail over a sequence that it cannot set. As an ordinary (origin) trigger it does not fire in apply
 # workers. A descending sequence is computed as an ascending one with all signs turned.
+# Where a superuser alters what is another's, that one can have put a table of his in the sequence's place, whose code would run
+# as the superuser: it is looked at by its number, which tells where it stands once it has yielded a value. One that is new, and
+# so seen by nobody else, and one's own are read by name.
 BODY = """
 DECLARE
     stride CONSTANT numeric := {stride};
@@ -63,7 +66,13 @@ BEGIN
         RETURN;
     END IF;
     FOR s IN
-        SELECT DISTINCT n.nspname, c.relname, q.*
+        SELECT DISTINCT n.nspname, c.relname, q.*,
+            NOT (SELECT u.rolsuper FROM pg_roles u WHERE u.rolname = current_user)
+            OR EXISTS (SELECT FROM pg_event_trigger_ddl_commands() m
+                       WHERE m.classid = 'pg_class'::regclass AND m.objid = q.seqrelid AND m.command_tag = 'CREATE SEQUENCE')
+            OR (SELECT bool_and(r.rolsuper) FROM pg_roles r
+                WHERE r.oid IN (c.relowner, CASE n.nspowner WHEN 'pg_database_owner'::regrole THEN
+                    (SELECT b.datdba FROM pg_database b WHERE b.datname = current_database()) ELSE n.nspowner END)) AS by_name
         FROM pg_event_trigger_ddl_commands() d
         CROSS JOIN LATERAL (
             SELECT d.objid AS oid
@@ -80,7 +89,16 @@ BEGIN
           AND n.nspname || '.' || c.relname LIKE ANY (included)
           AND NOT n.nspname || '.' || c.relname LIKE ANY (excluded)
     LOOP
-        EXECUTE format('SELECT last_value::numeric, is_called FROM %I.%I', s.nspname, s.relname) INTO p;
+        IF s.by_name THEN
+            EXECUTE format('SELECT last_value::numeric, is_called FROM %I.%I', s.nspname, s.relname) INTO p;
+        ELSE
+            BEGIN
+                SELECT pg_sequence_last_value(s.seqrelid)::numeric AS last_value, true AS is_called INTO p;
+            EXCEPTION WHEN OTHERS THEN  -- it was dropped meanwhile
+                CONTINUE;
+            END;
+            CONTINUE WHEN p.last_value IS NULL;
+        END IF;
         direction := sign(s.seqincrement);
         own := mod(direction * node_id, stride);
         lowest := least(direction * s.seqmin, direction * s.seqmax);

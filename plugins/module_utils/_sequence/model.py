@@ -51,8 +51,8 @@ class Column:
     highest: int | None = None
     scanned_bytes: int | None = 0
     relations: int = 2
-    # Its table's, where rows are read as that role; and whether row security hides rows from it, too.
-    owner: str | None = None
+    # As whom rows are read, where that is not oneself; and whether row security hides rows from that role, too.
+    reader: str | None = None
     hides: bool = False
 
     @property
@@ -81,6 +81,8 @@ class Sequence:
     own_data: int | None = None
     columns: tuple[Column, ...] = ()
     oid: int = 0
+    # As whom it is read, where that is not oneself.
+    reader: str | None = None
 
     @property
     def shown(self) -> str:

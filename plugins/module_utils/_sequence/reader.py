@@ -14,7 +14,7 @@ from decimal import Decimal
 from itertools import groupby
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.owner import fetch_as
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.owner import NOBODY, Lent, fetch_as
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.catalogue import CATALOGUE
 from ansible_collections.multimaster.postgresql.plugins.module_utils._sequence.locks import LOCK_TIMEOUT_MS
@@ -35,7 +35,7 @@ _LIMITS: dict[int, tuple[int, int]] = {
     21: (-(2**15), 2**15 - 1),  # smallint
     23: (-(2**31), 2**31 - 1),  # integer
 }
-_DEFINITION = ("oid", "schema", "name", "start", "increment", "minimum", "maximum", "cycle")
+_DEFINITION = ("oid", "schema", "name", "start", "increment", "minimum", "maximum", "cycle", "reader")
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,32 @@ class SequenceReader:
         """The same sequences with their positions and with what their columns hold."""
         result: list[Sequence] = []
         for part in in_parts(sequences, LOCKS_PER_QUERY):
-            query = " UNION ALL ".join(self._position_of(index, sequence) for index, sequence in enumerate(part))
             data = self._asked(dict(enumerate(part)), self._extreme, _is_reachable)
-            for row in self._connection.fetch(f"SET enable_nestloop = on; {query}"):
-                part[row["index"]] = replace(
-                    part[row["index"]],
-                    last_value=row["last_value"],
-                    is_called=row["is_called"],
-                    data=data.get(row["index"]),
-                )
+            for index, last_value, is_called in self._positions(part):
+                part[index] = replace(part[index], last_value=last_value, is_called=is_called, data=data.get(index))
             result.extend(self._with_own_data(part))
         return result
 
-    def _position_of(self, index: int, sequence: Sequence) -> str:
-        return f"(SELECT {index} AS index, last_value, is_called FROM {self._connection.quoted(sequence.schema, sequence.name)})"
+    def _positions(self, sequences: t.Sequence[Sequence]) -> list[tuple[int, int, bool]]:
+        """Of each by its number: the last value, and whether it was yielded. What stands in a sequence's place by now is its
+        owner's, and what he lets it say."""
+        by_reader: dict[str | None, list[tuple[str, Lent]]] = {}
+        for index, sequence in enumerate(sequences):
+            query = (
+                f"(SELECT {index} AS index, last_value::pg_catalog.int8 AS last_value, is_called::pg_catalog.bool AS is_called"
+                f" FROM {self._connection.quoted(sequence.schema, sequence.name)})"
+            )
+            by_reader.setdefault(sequence.reader, []).append((query, Lent(sequence.schema, sequence.name)))
+        self._connection.execute("SET enable_nestloop = on")
+        rows = [row for reader, queries in by_reader.items() for row in self._fetch(reader, queries)]
+        return [(int(row["index"]), int(row["last_value"]), bool(row["is_called"])) for row in rows]
+
+    def _fetch(self, reader: str | None, queries: t.Sequence[tuple[str, Lent]]) -> list[dict[str, t.Any]]:
+        """All of them as one, as that role."""
+        together = " UNION ALL ".join(query for query, _read in queries)
+        if reader is None:
+            return self._connection.fetch(together)
+        return fetch_as(self._connection, reader, together, [read for _query, read in queries] if reader == NOBODY else ())
 
     def _asked(
         self,
@@ -101,11 +113,11 @@ class SequenceReader:
         query: t.Callable[[Sequence, Column], str],
         fits: t.Callable[[Sequence, int], bool],
     ) -> dict[int, int]:
-        """By the number of a sequence the farthest of what a query says of its columns, each read as its table's owner.
+        """By the number of a sequence the farthest of what a query says of its columns, each read as whom it has to be.
 
         ``fits`` says the same of one value, for columns that are read whole.
         """
-        by_owner: dict[str | None, list[str]] = {}
+        by_reader: dict[str | None, list[tuple[str, Lent]]] = {}
         values: dict[int, list[int]] = {}
         for index, sequence in sequences.items():
             for column in self._readable(sequence):
@@ -113,15 +125,13 @@ class SequenceReader:
                     values.setdefault(index, []).extend(self._copied(sequence, column, fits))
                     continue
                 # numeric: columns of any integer type, and of numeric, side by side.
-                by_owner.setdefault(column.owner, []).append(
-                    f"SELECT {index} AS index, {query(sequence, column)}::numeric::text AS value"
-                )
-        for owner, queries in by_owner.items():
-            together = " UNION ALL ".join(queries)
-            rows = self._connection.fetch(together) if owner is None else fetch_as(self._connection, owner, together)
-            for row in rows:
-                if row["value"] is not None:
-                    values.setdefault(row["index"], []).append(int(Decimal(row["value"])))
+                asked = f"SELECT {index} AS index, {query(sequence, column)}::pg_catalog.numeric::pg_catalog.text AS value"
+                by_reader.setdefault(column.reader, []).append((asked, Lent(column.schema, column.table, column.name)))
+        for reader, queries in by_reader.items():
+            for row in self._fetch(reader, queries):
+                value = None if row["value"] is None else Decimal(row["value"])
+                if value is not None and value.is_finite():
+                    values.setdefault(row["index"], []).append(int(value))
         return {index: (max if sequences[index].increment > 0 else min)(found) for index, found in values.items() if found}
 
     def _copied(self, sequence: Sequence, column: Column, fits: t.Callable[[Sequence, int], bool]) -> list[int]:
@@ -215,7 +225,7 @@ def _column(row: dict[str, t.Any]) -> Column:
         highest=highest,
         scanned_bytes=row["scanned_bytes"],
         relations=row["relations"],
-        owner=row["column_owner"],
+        reader=row["column_reader"],
         hides=row["column_hides"],
     )
 

@@ -13,6 +13,7 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection, peer_parameters
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.rows import holding
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import tables
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.apply import apply
@@ -196,7 +197,7 @@ class SubscriptionManager:
         job = self._peer.start(lambda connection: tables.read_published(connection, new, wanted.publications))
         local = tables.read_local(self._connection, names, wanted.owner, wanted.options["run_as_owner"])
         present = [name for name in new if name in local and local[name].kind in ("r", "p")]
-        nonempty = tables.read_nonempty(self._connection, present, wanted.slot_timeout)
+        nonempty = holding(self._connection, present, wanted.slot_timeout)
         published = self._peer.wait(job, wanted.slot_timeout)
         if not wanted.copy_data and not nonempty:
             published = self._with_rows(published)
@@ -207,6 +208,6 @@ class SubscriptionManager:
         wanted = self._wanted
         visible = [name for name, table in published.items() if table.readable and not table.row_security]
         nonempty = self._peer.run(
-            lambda connection: tables.read_nonempty(connection, visible, wanted.slot_timeout), wanted.slot_timeout
+            lambda connection: holding(connection, visible, wanted.slot_timeout), wanted.slot_timeout
         )
         return {**published, **{name: published[name]._replace(has_row=name in nonempty) for name in visible}}

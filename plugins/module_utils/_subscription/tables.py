@@ -11,12 +11,8 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, joined
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import TableName
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.state import LocalTable, PublishedTable
-
-# As many tables as one query looks into.
-_CHUNK = 200
 
 _WANTED = "unnest(%(schemas)s::name[], %(names)s::name[]) w(schema, name)"
 
@@ -83,20 +79,6 @@ def read_published(
         )
         for row in rows
     }
-
-
-def read_nonempty(connection: Connection, names: t.Collection[TableName], lock_timeout: int) -> frozenset[TableName]:
-    """Which of these tables hold a row. A table that is locked elsewhere is not waited for without a limit."""
-    found: set[TableName] = set()
-    ordered = sorted(names)
-    for begin in range(0, len(ordered), _CHUNK):
-        chunk = ordered[begin : begin + _CHUNK]
-        looks = [compose(f"SELECT {number} AS number WHERE EXISTS (SELECT FROM {{}})", name) for number, name in enumerate(chunk)]
-        with connection.transaction():
-            connection.execute(f"SET LOCAL lock_timeout = '{lock_timeout}s'")
-            rows = connection.fetch(joined(looks, " UNION ALL "))
-        found.update(chunk[row["number"]] for row in rows)
-    return frozenset(found)
 
 
 def _split(names: t.Collection[TableName]) -> dict[str, list[str]]:
