@@ -17,6 +17,8 @@ from jinja2 import Environment, TemplateSyntaxError, nodes
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+# Those beside the code: they name much that is the reader's or another program's.
+OTHERS = sorted([*ROOT.glob("roles/**/*.md"), *ROOT.glob("tests/**/*.md")])
 CI_FILES = {"GitHub": ROOT / ".github/workflows/test.yml", "GitLab": ROOT / ".gitlab-ci.yml"}
 FQCN = "multimaster.postgresql."
 
@@ -229,6 +231,12 @@ def _wrong_kinds(text: str) -> t.Iterator[str]:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_what_a_document_names_is_there(document: Path) -> None:
     assert problems(document.read_text(), document.parent) == []
+
+
+@pytest.mark.parametrize("document", OTHERS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_links_of_other_documents_lead_somewhere(document: Path) -> None:
+    text = document.read_text()
+    assert [*_wrong_links(text, document.parent), *_wrong_kinds(text)] == []
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda file: str(file.relative_to(ROOT)))
