@@ -198,6 +198,7 @@ def problems(text: str, folder: Path = ROOT) -> list[str]:
             wrong.append(f"{' and '.join(sorted(playbooks)) or 'no playbook'} has no option {option}")
     wrong += _wrong_links(text, folder)
     wrong += _wrong_kinds(text)
+    wrong += _broken_code(text)
     return sorted(wrong)
 
 
@@ -216,6 +217,13 @@ def _wrong_links(text: str, folder: Path) -> t.Iterator[str]:
             yield f"the link {link} leads nowhere"
         elif mark and mark not in heading_marks(file.read_text() if file else text):
             yield f"the link {link} leads to no heading"
+
+
+def _broken_code(text: str) -> t.Iterator[str]:
+    """What goes on in the next line is not looked at."""
+    for line in re.sub(r"```.*?```", "", text, flags=re.DOTALL).splitlines():
+        if line.count("`") % 2:
+            yield f"a piece of code does not end in its line: {line}"
 
 
 def _wrong_kinds(text: str) -> t.Iterator[str]:
@@ -304,6 +312,7 @@ def test_ci_calls_the_same_commands_everywhere() -> None:
         ("[x](README.md#no-such-heading)", "the link README.md#no-such-heading leads to no heading"),
         ("the role `multimastr`", "there is no role multimastr"),
         ("the module `look_at`", "there is no module look_at"),
+        ("Run `make\ntest`.", "a piece of code does not end in its line: Run `make"),
     ],
 )
 def test_a_wrong_name_is_told(text: str, told: str) -> None:
