@@ -21,7 +21,7 @@ settings.load_profile("multimaster")
 MODULES = "ansible_collections.multimaster.postgresql.plugins.modules."
 
 
-class ModuleRun(dict):
+class ModuleRun(dict[str, t.Any]):
     """The JSON result of a module; ``output`` is all that it printed, word for word."""
 
     output: str

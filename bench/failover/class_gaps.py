@@ -68,7 +68,7 @@ async def _rounds(fault: Fault, rounds: int) -> dict[str, t.Any]:
     await asyncio.to_thread(checks.converge, time.monotonic())
     proof = await asyncio.to_thread(checks.proof, load.entries, "public.fault_journal")
     failed = [entry for entry in load.entries if not entry.ok]
-    result = {
+    result: dict[str, t.Any] = {
         "fault": fault.name,
         "rounds": rounds,
         "requests": len(load.entries),

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import collections
 import csv
 import typing as t
 from pathlib import Path
@@ -82,8 +81,8 @@ def differences(acked: t.Sequence[Row], nodes: t.Mapping[str, t.Sequence[Row]]) 
     for name, rows in nodes.items():
         there = set(rows)
         found[f"missing_on_{name}"] = len(set(acked) - there)
-        counts = [collections.Counter(key for key, _text in rows), collections.Counter(text for _key, text in rows)]
-        found[f"repeated_on_{name}"] = sum(count - 1 for counter in counts for count in counter.values())
+        distinct = len({key for key, _text in rows}) + len({text for _key, text in rows})
+        found[f"repeated_on_{name}"] = 2 * len(rows) - distinct
     sets = [set(rows) for rows in nodes.values()]
-    found["unequal"] = len(set.union(*sets) - set.intersection(*sets)) if sets else 0
+    found["unequal"] = len(sets[0].union(*sets) - sets[0].intersection(*sets)) if sets else 0
     return found

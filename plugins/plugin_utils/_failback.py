@@ -51,7 +51,7 @@ def failback_problems(
     others = {name: info for name, info in infos.items() if name != node}
     if not others:
         return [f"No other node answers: {node} is the last good node, and there is nothing to compare it with."]
-    problems = []
+    problems: list[str] = []
     for peer, info in others.items():
         problems += _identity(node, infos[node], peer, info)
         outgoing = [*_outgoing(node, infos[node], peer, info, wal or {})]

@@ -42,13 +42,13 @@ def acl_problems(users: t.Sequence[User]) -> list[str]:
     """One sentence for each thing that no ACL file can say. Shows no password."""
     problems = []
     names = [str(user.get("name", "")) for user in users]
-    for name in sorted(set(names)):
-        if names.count(name) > 1:
-            problems.append(f"redis_users has {name} more than once.")
-        if name == "default":
+    for each in sorted(set(names)):
+        if names.count(each) > 1:
+            problems.append(f"redis_users has {each} more than once.")
+        if each == "default":
             problems.append("redis_users cannot have the user default: it is off.")
-        elif not _NAME.match(name):
-            problems.append(f"redis_users has the name {name!r}; letters, digits, _, . and - are possible.")
+        elif not _NAME.match(each):
+            problems.append(f"redis_users has the name {each!r}; letters, digits, _, . and - are possible.")
     for user in users:
         name = user.get("name")
         if len(str(user.get("password") or "")) < 8:

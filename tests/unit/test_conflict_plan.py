@@ -42,7 +42,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 
 SETTINGS = Settings(node_id=2, history_days=30, delete_window=3600)
 KEY = (KeyColumn("id", "int8"),)
-NAMES = st.text(st.characters(blacklist_categories=("Cs",), blacklist_characters="\0"), min_size=1, max_size=63)
+NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=63)
 
 
 def plain(schema: str = "public", name: str = "t", **properties: t.Any) -> Table:
@@ -103,7 +103,7 @@ def test_everything_is_made_for_the_first_table() -> None:
     "table",
     [
         plain(),
-        plain(key=(KeyColumn("a", "text"), KeyColumn("b", None, "ext", "="))),
+        plain(key=(KeyColumn("a", "text"), KeyColumn("b", "citext", "ext", "="))),
         plain(kind="p", columns=("a", "id")),
         plain(generated=("g",), columns=("id",)),
         plain(large_values=False, has_insert_triggers=True),
@@ -181,7 +181,7 @@ def test_the_diff_of_a_thousand_stays_readable() -> None:
     assert len(made.results["tables"]) == 1000
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, t.Any]] = {
     "is a view": {"kind": "v"},
     "is a foreign table": {"kind": "f"},
     "is unlogged": {"persistence": "u"},

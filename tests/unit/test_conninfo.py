@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from psycopg2 import extensions
+from psycopg2 import extensions, sql
 from rendering import render
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core import conninfo as _conninfo
@@ -54,6 +54,7 @@ def test_results_hold_no_secret(parameters: dict[str, str], password: str) -> No
 def test_a_statement_sends_the_whole_and_shows_the_rest(password: str) -> None:
     parameters = {"host": "h", "password": password}
     literal = secret(_conninfo.build(parameters), _conninfo.masked(parameters))
+    assert isinstance(literal, sql.Literal)
     assert extensions.parse_dsn(literal.wrapped)["password"] == password
     assert render(masked(literal)) == "'host=h password=********'"
 

@@ -5,18 +5,20 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.mesh import mesh_nodes
 
-GOOD = {
+GOOD: dict[str, dict[str, t.Any]] = {
     "pg1": {"multimaster_node_id": 1, "multimaster_address": "192.0.2.11"},
     "pg2": {"multimaster_node_id": 2, "ansible_host": "192.0.2.12", "postgresql_port": "5433"},
 }
 
 
-def changed(host: str, **variables: object) -> dict[str, dict[str, object]]:
+def changed(host: str, **variables: object) -> dict[str, dict[str, t.Any]]:
     return {**GOOD, host: {**GOOD.get(host, {}), **variables}}
 
 
@@ -28,7 +30,7 @@ def test_nodes_are_listed_by_id_with_address_and_port() -> None:
 
 
 def test_a_host_without_an_address_is_reached_by_its_name() -> None:
-    hostvars = {"a.example": {"multimaster_node_id": 3}, "b.example": {"multimaster_node_id": "2"}}
+    hostvars: dict[str, dict[str, t.Any]] = {"a.example": {"multimaster_node_id": 3}, "b.example": {"multimaster_node_id": "2"}}
     assert [node["address"] for node in mesh_nodes(["a.example", "b.example"], hostvars)] == ["b.example", "a.example"]
 
 
@@ -59,7 +61,7 @@ def test_a_host_without_an_address_is_reached_by_its_name() -> None:
         ),
     ],
 )
-def test_what_is_wrong_is_one_sentence(hosts: list[str], hostvars: dict, message: str) -> None:
+def test_what_is_wrong_is_one_sentence(hosts: list[str], hostvars: dict[str, dict[str, t.Any]], message: str) -> None:
     with pytest.raises(MultimasterError) as raised:
         mesh_nodes(hosts, hostvars)
     assert message in str(raised.value)

@@ -18,8 +18,11 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._node_descr
     slot_suffixes,
 )
 
-DATABASES = [{"name": "imdb", "publication": "pub_films"}, {"name": "My-Shop", "tables": ["public.t"], "operations": ["insert"]}]
-PEERS = [
+DATABASES: list[dict[str, t.Any]] = [
+    {"name": "imdb", "publication": "pub_films"},
+    {"name": "My-Shop", "tables": ["public.t"], "operations": ["insert"]},
+]
+PEERS: list[dict[str, t.Any]] = [
     {"name": "pg1", "node_id": 1, "address": "192.0.2.1", "port": 5432},
     {"name": "pg3", "node_id": 3, "address": "192.0.2.3", "port": 5433},
 ]

@@ -65,7 +65,8 @@ def test_positions_come_back(lsn: int) -> None:
 def test_positions_as_postgresql_shows_them() -> None:
     assert show_lsn(parse_lsn("16/B374D848")) == "16/B374D848"
     assert parse_lsn("0/0") == 0
-    assert parse_lsn(None) is show_lsn(None) is None
+    assert parse_lsn(None) is None
+    assert show_lsn(None) is None
 
 
 @pytest.mark.parametrize("name", ["slot_1_to_2", "a", "0", "_" * 63])

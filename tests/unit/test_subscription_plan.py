@@ -257,7 +257,7 @@ def test_a_new_subscription_names_the_server_of_the_peer() -> None:
 
 @pytest.mark.parametrize("option", ["two_phase", "failover"])
 def test_what_only_creation_can_set(option: str) -> None:
-    newer = {"version": 170000}
+    newer: dict[str, t.Any] = {"version": 170000}
     state = running(local=local(subscription=subscription(), **newer), peer=running().peer._replace(**newer))  # type: ignore[union-attr]
     plan = plan_for(wanted(creation_options={option: True}), state)
     assert plan.statements == []

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conninfo import SECRETS
 
 
-class Module(AnsibleModule):  # type: ignore[misc] # Ansible has no types
+class Module(AnsibleModule):
     params: dict[str, t.Any]
 
     def __init__(self, **options: t.Any) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 import html.parser
 import json
+import typing as t
+from pathlib import Path
 
 import failover_report
 import figures
@@ -33,14 +35,14 @@ NOTHING: dict[str, list[object]] = {"api": [], "class": [], "comparison": [], "o
 
 
 @pytest.fixture
-def results():
+def results() -> dict[str, t.Any]:
     machine = {"processors": 2, "load_average": [1.0, 1.0, 1.0], "seconds": 60}
     measured = {"api": [API], "class": [CLASS], "comparison": [OTHER], "overhead": [OVERHEAD]}
     return copy.deepcopy({**measured, "machine": machine, "ended_early": False})
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(failover_report, "FOLDER", tmp_path)
     return tmp_path
 
@@ -54,19 +56,19 @@ class Outside(html.parser.HTMLParser):
         self.tags: list[str] = []
         self.feed(text)
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
         self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
 
 
-def test_all_files_are_written(results, folder):
+def test_all_files_are_written(results: dict[str, t.Any], folder: Path) -> None:
     assert failover_report.write("failover", results) == 0
     assert json.loads((folder / "failover.json").read_text())["class"][0]["gap"]["p99"] == 0.03
     assert (folder / "failover.png").read_bytes().startswith(b"\x89PNG")
     assert "| kill | 20 | 12000 | 0 |" in (folder / "failover.md").read_text()
 
 
-def test_the_page_is_whole(results, folder):
+def test_the_page_is_whole(results: dict[str, t.Any], folder: Path) -> None:
     failover_report.write("failover", results)
     found = Outside((folder / "failover.html").read_text())
     assert found.addresses
@@ -76,12 +78,12 @@ def test_the_page_is_whole(results, folder):
 
 
 @pytest.mark.parametrize("wrong", ["failed", "refused", "wrong_rows"])
-def test_a_failed_request_fails_the_run(results, folder, wrong):
+def test_a_failed_request_fails_the_run(results: dict[str, t.Any], folder: Path, wrong: str) -> None:
     results["api"][0][wrong] = 1
     assert failover_report.write("failover", results) == 1
 
 
-def test_what_was_not_reached_is_marked(results):
+def test_what_was_not_reached_is_marked(results: dict[str, t.Any]) -> None:
     results["api"][0].update(failed=3, longest_gap=0.4)
     results["class"][0]["gap"]["p99"] = 0.06
     results["overhead"][0]["overhead"] = 0.0021
@@ -93,8 +95,10 @@ def test_what_was_not_reached_is_marked(results):
     assert "**" not in failover_report.markdown({**results, "api": [API], "class": [CLASS], "overhead": [OVERHEAD]})
 
 
-def test_what_was_not_reached_is_said_at_the_end(results, folder, monkeypatch):
-    said = []
+def test_what_was_not_reached_is_said_at_the_end(
+    results: dict[str, t.Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
     monkeypatch.setattr(failover_report, "say", said.append)
     assert failover_report.write("failover", results) == 0
     assert not [line for line in said if line.startswith("not reached")]
@@ -107,39 +111,39 @@ def test_what_was_not_reached_is_said_at_the_end(results, folder, monkeypatch):
     ]
 
 
-def test_a_failure_of_the_class_in_the_comparison_fails_the_run(results, folder):
+def test_a_failure_of_the_class_in_the_comparison_fails_the_run(results: dict[str, t.Any], folder: Path) -> None:
     results["comparison"].append({**OTHER, "candidate": "failover class", "failed": 1, "wrong_rows": 0})
     assert failover_report.write("failover", results) == 1
 
 
-def test_a_lost_row_is_a_failure_whatever_the_figures(results, folder):
+def test_a_lost_row_is_a_failure_whatever_the_figures(results: dict[str, t.Any], folder: Path) -> None:
     results["class"][0]["wrong_rows"] = 1
     assert failover_report.write("failover", results) == 1
 
 
-def test_a_run_that_ended_early_says_so(results):
+def test_a_run_that_ended_early_says_so(results: dict[str, t.Any]) -> None:
     assert "ended before" not in failover_report.markdown(results)
     assert "ended before" in failover_report.markdown({**results, "ended_early": True})
 
 
-def test_nothing_measured_leaves_the_last_report_alone(results, folder):
+def test_nothing_measured_leaves_the_last_report_alone(results: dict[str, t.Any], folder: Path) -> None:
     (folder / "failover.md").write_text("the last one")
     assert failover_report.write("failover", {**results, **NOTHING}) == 1
     assert (folder / "failover.md").read_text() == "the last one"
 
 
-def test_what_the_api_costs_alone_needs_no_picture(results, folder):
+def test_what_the_api_costs_alone_needs_no_picture(results: dict[str, t.Any], folder: Path) -> None:
     assert failover_report.write("failover", {**results, **NOTHING, "overhead": [OVERHEAD]}) == 0
     assert "| read | 2000 | 0.30 / 0.90 |" in (folder / "failover.md").read_text()
     assert not (folder / "failover.png").exists()
 
 
-def test_only_what_was_measured_has_a_table(results):
+def test_only_what_was_measured_has_a_table(results: dict[str, t.Any]) -> None:
     results["comparison"] = []
     assert "HAProxy and libpq" not in failover_report.markdown(results)
 
 
-def test_what_is_only_slow_has_a_table_of_its_own(results):
+def test_what_is_only_slow_has_a_table_of_its_own(results: dict[str, t.Any]) -> None:
     slow = {**API, "title": "starved", "slow": True, "slowest": 4.0, "switches": 2, "back": 2.5}
     results["api"].append(slow)
     assert [title for title, _head, _body in failover_report.tables(results)][1:3] == [

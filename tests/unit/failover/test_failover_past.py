@@ -154,8 +154,9 @@ def test_what_the_client_itself_remembers_is_not_outweighed_by_a_server_that_run
 
 def test_what_is_known_of_a_node_ends_when_it_is_rebuilt() -> None:
     rebuilds: tuple[dict[str, t.Any], ...] = ({"system_id": "8"}, {"readers": {"b": 16500}})
+    befores: tuple[dict[str, t.Any], ...] = ({}, {"a_to_b": 0x6000})
     for rebuilt in rebuilds:
-        for before in ({}, {"a_to_b": 0x6000}):
+        for before in befores:
             story = Story()
             story.look(0x5000, **before)
             assert story.twice(0x4000, **before).verdict is Verdict.COPY

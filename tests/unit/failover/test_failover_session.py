@@ -17,6 +17,6 @@ def test_they_begin_as_all_others_do() -> None:
 
 def test_they_have_limits_of_their_own() -> None:
     text = connection.conninfo({"host": "pg1"}, application_name="test", statement_timeout=1.5)
-    options = conninfo_to_dict(text)["options"]
+    options = str(conninfo_to_dict(text)["options"])
     assert " -c statement_timeout=1500 " in options
     assert " -c default_transaction_isolation=read\\ committed " in options

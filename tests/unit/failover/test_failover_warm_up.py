@@ -14,7 +14,7 @@ from multimaster_failover import NodeSettings, Settings
 from multimaster_failover.choice import State
 from multimaster_failover.cluster import Cluster
 from multimaster_failover.pool import Pool
-from multimaster_failover.probe import Report
+from multimaster_failover.probe import Probe, Report
 from multimaster_failover.watching import Watcher
 from psycopg import errors
 
@@ -53,17 +53,17 @@ def test_the_cause_is_kept_and_nobody_waits_for_nothing(error: Exception) -> Non
     ],
 )
 def test_the_status_says_what_kind_it_is_and_the_log_says_all_of_it_once(
-    error: Exception, reason: str, logged: str, caplog: pytest.LogCaptureFixture
+    error: Exception, reason: str, logged: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def answer(_probe: Probe, _timeout: float) -> Report:
+        return Report(1, 1.1, False, 100)
+
+    monkeypatch.setattr(Probe, "ask", answer)
+
     async def story() -> None:
         cluster = Cluster(Settings(nodes=[NodeSettings("pg1", 1, {})]), "test")
         node = cluster.nodes["pg1"]
         node.pool = Pool(failing(error), 1, 1)
-
-        async def answer(_timeout: float) -> Report:
-            return Report(1, 1.1, False, 100)
-
-        node.probe.ask = answer  # type: ignore[method-assign]
         watcher = Watcher(cluster)
         for _ignored in range(5):
             await watcher._ask(node)

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 from ansible.errors import AnsibleFilterError
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._backup_plan import backup_plan
 
 NODES = ["pg1", "pg2", "pg3"]
-HOSTVARS: dict[str, dict[str, object]] = {
+HOSTVARS: dict[str, dict[str, t.Any]] = {
     "pg1": {"multimaster_address": "192.0.2.1"},
     "pg2": {"ansible_host": "192.0.2.2", "postgresql_version": 17, "postgresql_port": 5433},
     "pg3": {"backup_stanza": "third"},
@@ -88,7 +90,7 @@ def test_nodes_archive_into_every_repository_of_their_host() -> None:
     ],
 )
 def test_repositories_with_other_numbers_than_their_host_s_are_refused(
-    stated: list[dict[str, object]], repo: dict[str, object]
+    stated: list[dict[str, t.Any]], repo: dict[str, t.Any]
 ) -> None:
     hostvars = {**HOSTVARS, "pg1": {"pgbackrest_repositories": stated}, "repo": repo, "other": {}}
     for host in ("pg1", "repo"):

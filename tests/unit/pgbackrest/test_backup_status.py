@@ -25,7 +25,7 @@ def backup(label: str, kind: str, age: int, timestamp: str) -> dict[str, t.Any]:
     }
 
 
-STANZA = {
+STANZA: dict[str, t.Any] = {
     "name": "pg1",
     "problems": [],
     "windows": [{"from": "2026-11-01T00:00:00Z", "to": "2026-11-03T00:00:00Z", "backups": ["F", "I", "J"]}],

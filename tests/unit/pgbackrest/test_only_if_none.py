@@ -15,7 +15,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.info import Database, Repository, Stanza
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import PgBackRest
 
-PARAMETERS = {
+PARAMETERS: dict[str, t.Any] = {
     "repo": None,
     "pg_path": None,
     "type": "full",

@@ -131,7 +131,11 @@ def test_an_expiry_says_what_failed_not_how_much() -> None:
 
 def test_what_is_read_of_a_repository_names_it_when_that_fails() -> None:
     told = (55, "", "ERROR: [055]: unable to open missing file '/two/backup/bk/x' for read")
-    for read in (lambda each: each.content("backup/bk/x", 2), lambda each: each.listing("archive/bk", 2)):
+    reads: list[t.Callable[[PgBackRest], object]] = [
+        lambda each: each.content("backup/bk/x", 2),
+        lambda each: each.listing("archive/bk", 2),
+    ]
+    for read in reads:
         pgbackrest, _run = command(told, options={"repo1-path": "/one", "repo2-path": "/two"})
         with pytest.raises(MultimasterError) as failure:
             read(pgbackrest)

@@ -251,7 +251,8 @@ def test_a_repository_host_knows_the_cluster_from_the_node() -> None:
     _stanzas, (problem,) = due(given, host, asked)
     assert "belongs to another cluster" in problem
     # The node is not in this run.
-    for hostvars in ({}, {"pg1": {}}):
+    absent: tuple[dict[str, t.Any], ...] = ({}, {"pg1": {}})
+    for hostvars in absent:
         assert due(given, host, hostvars) == ([], [])
 
 
