@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import threading
 import typing as t
 
 import pytest
 from servers import Pair, Server
-from subscriptions import Mesh
+from subscriptions import SECRETS, Mesh
+
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import settings
 
 RunModule = t.Callable[..., t.Any]
 
@@ -194,3 +197,47 @@ def test_a_superuser_s_changes_of_others_sequences_are_set_where_they_stand(run_
     assert owned.a.query("SELECT nextval('mine.of_app') FROM generate_series(1, 2)", db=owned.db) == [(10,), (18,)]
     owned.a.query("CREATE TABLE mine.later (id int GENERATED ALWAYS AS IDENTITY, v serial)", db=owned.db)
     assert owned.a.query("INSERT INTO mine.later DEFAULT VALUES RETURNING *", db=owned.db) == [(2, 2)]
+
+
+def test_what_a_database_has_the_server_tell_of_statements_holds_no_secret(run_module: RunModule, mesh: Mesh) -> None:
+    """Parsed statements, which no setting of ours for the log's statements keeps out of it."""
+    for name in ("debug_print_parse", "debug_print_rewritten", "debug_print_plan"):
+        mesh.b.query(f"ALTER DATABASE {mesh.db} SET {name} = on", db=mesh.db)
+    begin = len(mesh.b.log_text())
+    run_module("pg_subscription_mm", mesh.arguments(mesh.b))
+    run_module("pg_subscription_mm", mesh.arguments(mesh.b, peer={"connect_timeout": 7}))
+    told = mesh.b.log_text()[begin:]
+    assert [secret for secret in SECRETS if secret in told] == []
+    assert "parse tree" not in told
+
+
+# What any user may set and our sessions leave as they find it, with the reason. A database's owner can set these for them.
+LEFT_ALONE = {
+    "how fast, not what": (
+        "backend_flush_after commit_siblings constraint_exclusion cpu_* cursor_tuple_fraction debug_parallel_query"
+        " default_statistics_target default_toast_compression effective_* enable_* from_collapse_limit geqo*"
+        " gin_pending_list_limit hash_mem_multiplier jit* join_collapse_limit logical_decoding_work_mem"
+        " debug_logical_replication_streaming maintenance_* max_parallel_* min_parallel_* parallel_* plan_cache_mode"
+        " random_page_cost recursive_worktable_factor scram_iterations seq_page_cost"
+        " synchronize_seqscans temp_buffers vacuum_* wal_skip_threshold work_mem"
+    ),
+    "each session states it": "application_name",
+    "what the operator set for the server counts": (
+        "synchronous_commit client_connection_check_interval tcp_keepalives_* wal_sender_timeout"
+    ),
+    "for the transaction in which a session begins": "transaction_deferrable transaction_isolation transaction_read_only",
+    "makes lines in a log": "debug_pretty_print escape_string_warning log_parameter_max_length_on_error trace_notify trace_sort",
+    "of what our statements do not use": (
+        "createrole_self_grant default_text_search_config icu_validation_level stats_fetch_consistency timezone_abbreviations"
+    ),
+    "set after the beginning, by versions that have it": "restrict_nonsystem_relation_kind",
+}
+
+
+def test_what_any_user_may_set_is_stated_or_left_alone_for_a_reason(pair: Pair) -> None:
+    patterns = " ".join(LEFT_ALONE.values()).split()
+    stated = {name.lower() for name in settings("look")}
+    names = [name for (name,) in pair.a.query("SELECT lower(name) FROM pg_settings WHERE context = 'user'")]
+    assert [n for n in names if n not in stated and not any(fnmatch.fnmatch(n, pattern) for pattern in patterns)] == []
+    assert [pattern for pattern in patterns if not fnmatch.filter(names, pattern)] == []
+    assert [name for name in stated if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []

@@ -137,12 +137,16 @@ def template(name: str, **values: t.Any) -> str:
     )
 
 
-def apply_file(server: Server, text: str, name: str = "file.sql") -> subprocess.CompletedProcess[str]:
-    """As tasks/schema_file.yml does."""
-    prepared = psql(
+def prepare(server: Server) -> subprocess.CompletedProcess[str]:
+    return psql(
         server, psql_preamble() + file("schema_prepare.sql"), f"--dbname={DATABASE_CONNINFO}", f"--set=role={OWNER}", "--file=-",
         begin=options("change", 16),
     )  # fmt: skip
+
+
+def apply_file(server: Server, text: str, name: str = "file.sql") -> subprocess.CompletedProcess[str]:
+    """As tasks/schema_file.yml does."""
+    prepared = prepare(server)
     assert prepared.returncode == 0, prepared.stderr
     described = {"__postgresql_schema_file": {"name": name, "sha256": hashlib.sha256(text.encode()).hexdigest()}}
     return psql(
@@ -172,6 +176,22 @@ def test_a_schema_file_gives_its_role_nothing(server: Server) -> None:
     open_session(server)
     assert server.value("SELECT relowner::regrole::text FROM pg_class WHERE relname = 'made'", db=DATABASE) == f'"{OWNER}"'
     assert recorded(server) == ["file.sql"]
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        ["CREATE SCHEMA multimaster"],
+        ["CREATE SCHEMA multimaster", "CREATE VIEW multimaster.schema_files AS SELECT 1 AS name, 2 AS sha256, 3 AS applied"],
+    ],
+)
+def test_a_schema_that_the_owner_has_made_since_the_look_is_not_used(server: Server, made: list[str]) -> None:
+    as_owner(server, *made)
+    done = prepare(server)
+    assert done.returncode != 0
+    assert f"belongs to {OWNER}" in done.stderr
+    open_session(server)
+    assert not server.query("SELECT FROM pg_proc WHERE proname = 'record_schema_file'", db=DATABASE)
 
 
 def test_files_are_recorded_one_after_the_other_and_anew(server: Server) -> None:

@@ -32,6 +32,8 @@ SETTINGS: dict[str, str] = {
     "transform_null_equals": "off",
     "array_nulls": "on",
     "xmloption": "content",
+    "backslash_quote": "safe_encoding",
+    "password_encryption": "scram-sha-256",
     "check_function_bodies": "on",
     "gin_fuzzy_search_limit": "0",
     # Where new objects go.
@@ -51,6 +53,10 @@ SETTINGS: dict[str, str] = {
     "lc_monetary": "C",
     "lc_numeric": "C",
     "lc_time": "C",
+    # The server's log would have what statements are made of, and so the secrets in them.
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
     # An idle session holds nothing, and the one that waits for another node is idle here.
     "idle_session_timeout": "0",
     # The kernel's own, for the server's end of the connection.

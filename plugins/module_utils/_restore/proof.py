@@ -62,6 +62,13 @@ SELECT pg_temp.multimaster_count()
 _AMCHECK = """
 SELECT nspname FROM pg_catalog.pg_extension e JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace WHERE extname = 'amcheck'
 """
+# With the types of the extension's own arguments, all of them: where it is in a schema of somebody else's, a function of that one
+# could fit better otherwise, and would run as the superuser.
+_VERIFY_HEAP = """
+SELECT blkno, msg FROM {}.verify_heapam(%s::pg_catalog.oid::pg_catalog.regclass, false, false, 'none'::pg_catalog.text,
+                                        NULL::pg_catalog.int8, NULL::pg_catalog.int8) LIMIT 3
+"""
+_CHECK_INDEX = "SELECT {}.bt_index_check(%s::pg_catalog.oid::pg_catalog.regclass, true)"
 # Every heap, also of the catalogs; and every B-tree that is valid. Copies of unlogged tables are empty by nature.
 _HEAPS = """
 SELECT c.oid::pg_catalog.regclass::text, c.oid FROM pg_catalog.pg_class c
@@ -170,8 +177,8 @@ def _check(session: t.Any) -> tuple[int, list[str], list[str]]:
     # Where there is none yet, out of the way of what users have.
     _run(session, "CREATE EXTENSION IF NOT EXISTS amcheck WITH SCHEMA pg_catalog")
     schema = sql.Identifier(_rows(session, _AMCHECK)[0][0])
-    heap = sql.SQL("SELECT blkno, msg FROM {}.verify_heapam(%s::pg_catalog.oid) LIMIT 3").format(schema)
-    index = sql.SQL("SELECT {}.bt_index_check(%s::pg_catalog.oid, true)").format(schema)
+    heap = sql.SQL(_VERIFY_HEAP).format(schema)
+    index = sql.SQL(_CHECK_INDEX).format(schema)
     heaps, indexes = _rows(session, _HEAPS), _rows(session, _INDEXES)
     checked, problems, unchecked = 0, [], []
     for query, name, oid in [*((heap, *each) for each in heaps), *((index, *each) for each in indexes)]:

@@ -5,10 +5,28 @@
 --
 -- It is kept in a view: the rows of a table would be replicated to the other nodes, and would be missing in a copy of the schema
 -- alone. The role is the database's own affair: what it might record of itself gives it nothing.
+--
+-- The database's owner can have made the schema since it was looked for, and so could put a view of his in the place of this one, for
+-- the function below to read as a superuser.
 begin;
 create schema if not exists multimaster;
 do $prepare$
+declare
+  owner text;
 begin
+  select r.rolname into owner from pg_catalog.pg_roles r
+  where not r.rolsuper and r.rolname operator(pg_catalog.<>) current_user and r.oid operator(pg_catalog.=) any (array(
+    select n.nspowner from pg_catalog.pg_namespace n where n.nspname operator(pg_catalog.=) 'multimaster'
+    union all
+    select c.relowner from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) c.relnamespace
+    where n.nspname operator(pg_catalog.=) 'multimaster' and c.relname operator(pg_catalog.=) 'schema_files'
+    union all
+    select f.proowner from pg_catalog.pg_proc f join pg_catalog.pg_namespace n on n.oid operator(pg_catalog.=) f.pronamespace
+    where n.nspname operator(pg_catalog.=) 'multimaster' and f.proname operator(pg_catalog.=) 'record_schema_file'));
+  if owner is not null then
+    raise 'the schema multimaster, or what keeps the record in it, belongs to %, and nothing is taken that is not a superuser''s', owner
+      using hint = 'Look at it, and rename or drop it.';
+  end if;
   if pg_catalog.to_regclass('multimaster.schema_files') is null then
     create view multimaster.schema_files (name, sha256, applied) as
       select null::pg_catalog.text, null::pg_catalog.text, null::pg_catalog.timestamptz where false;

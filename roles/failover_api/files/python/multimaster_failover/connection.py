@@ -31,6 +31,8 @@ SETTINGS: dict[str, str] = {
     "transform_null_equals": "off",
     "array_nulls": "on",
     "xmloption": "content",
+    "backslash_quote": "safe_encoding",
+    "password_encryption": "scram-sha-256",
     "check_function_bodies": "on",
     "gin_fuzzy_search_limit": "0",
     "default_tablespace": "",
@@ -48,6 +50,9 @@ SETTINGS: dict[str, str] = {
     "lc_monetary": "C",
     "lc_numeric": "C",
     "lc_time": "C",
+    "debug_print_parse": "off",
+    "debug_print_rewritten": "off",
+    "debug_print_plan": "off",
     "idle_session_timeout": "0",
     "tcp_user_timeout": "0",
 }
