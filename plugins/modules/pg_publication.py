@@ -80,6 +80,8 @@ options:
       - With V(fail), the task fails before it changes anything.
       - With V(warn), they are published and the task warns.
       - With V(full), they are given C(REPLICA IDENTITY FULL). The subscriber's tables need it too.
+        A table without a key is refused all the same where a column has a type without equality, such as C(json) or
+        C(point), since subscribers cannot find its rows, and stop at its first update.
       - Tables are examined only if O(operations) has V(update) or V(delete).
     type: str
     choices: [fail, warn, full]

@@ -16,6 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._access import access_problems
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import is_of_all
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_differences import DEFAULT_FLAGS
 
 Mapping = t.Mapping[str, t.Any]
@@ -37,7 +38,9 @@ def server_variable_problems(values: Mapping) -> list[str]:
         *_general_problems(values),
         *_name_problems("postgresql_databases", values["postgresql_databases"]),
         *_name_problems("postgresql_roles", _with_mesh(values, "roles")),
+        *_database_problems(values),
         *_role_problems(values),
+        *dict.fromkeys(_privilege_problems(values)),
         *access_problems(values["postgresql_hba"], values["postgresql_replication_peers"]),
         *access_problems(values.get("postgresql_mesh_hba", ()), (), "postgresql_mesh_hba"),
         *_tls_problems(values),
@@ -88,6 +91,15 @@ def _name_problems(variable: str, entries: t.Sequence[Mapping]) -> t.Iterator[st
             yield f"{variable} has {name} more than once."
 
 
+def _database_problems(values: Mapping) -> t.Iterator[str]:
+    for database in values["postgresql_databases"]:
+        if set(database["name"]) & set('%",'):
+            yield (
+                f"postgresql_databases has {database['name']}: a database whose name has a double quote, a per cent sign "
+                "or a comma cannot be made or managed here. Take another name, or rename it with ALTER DATABASE .. RENAME."
+            )
+
+
 def _role_problems(values: Mapping) -> t.Iterator[str]:
     for role in _with_mesh(values, "roles"):
         name = role["name"]
@@ -95,8 +107,8 @@ def _role_problems(values: Mapping) -> t.Iterator[str]:
             yield f"postgresql_roles has {name}, which belongs to the server itself."
         # community.postgresql puts such names into its statements as they are.
         for each in [name, *(role.get("member_of") or [])]:
-            if set(each) & set("%'\""):
-                yield f"postgresql_roles has {each}: a role cannot be given a name with a per cent sign or quotes here."
+            if set(each) & set("%'\","):
+                yield f"postgresql_roles has {each}: a role cannot be given a name with a per cent sign, quotes or a comma here."
         flags = dict.fromkeys(flag.upper().removeprefix("NO") for flag in role.get("flags") or [])
         unknown = [flag for flag in flags if flag not in DEFAULT_FLAGS]
         if unknown:
@@ -104,6 +116,25 @@ def _role_problems(values: Mapping) -> t.Iterator[str]:
                 f"The role {name} has flags that there are not: {', '.join(unknown)}. "
                 f"There are {', '.join(DEFAULT_FLAGS)}, each with or without NO."
             )
+
+
+def _privilege_problems(values: Mapping) -> t.Iterator[str]:
+    """community.postgresql takes lists of names as one text, and a dot for the end of a schema's name."""
+    for variable in ("postgresql_privileges", "postgresql_mesh_privileges"):
+        for entry in values.get(variable, ()):
+            if is_of_all(entry):
+                continue
+            schemas = [entry["schema"]] if entry.get("schema") else []
+            schemas += entry.get("objs") or [] if entry.get("type") == "schema" else []
+            wrong = [name for name in schemas if set(name) & set('",.')]
+            if entry.get("type", "table") not in ("schema", "function", "procedure"):
+                wrong += [name for name in entry.get("objs") or [] if "," in name]
+            for name in dict.fromkeys(wrong):
+                yield (
+                    f"{variable} has {name}, in {entry['database']}: no privileges can be given here on what has a comma in its "
+                    "name, or on a schema with a quote or a dot in it. Rename it, or take it out of the variable; of a mesh's "
+                    "database, out of access_schemas."
+                )
 
 
 def _tls_problems(values: Mapping) -> t.Iterator[str]:
@@ -194,6 +225,12 @@ def _peer_problems(host: Mapping, values: Mapping) -> t.Iterator[str]:
             yield (
                 f"The address {peer['address']} of the peer {peer.get('name', index)} does not resolve on this host; correct it "
                 "in the inventory (multimaster_address, or else ansible_host), or have the name known here."
+            )
+        elif f"renamed:{peer['address']}" in host:
+            yield (
+                f"The server would not let the peer {peer.get('name', index)} in: it is stated as {peer['address']}, and here "
+                f"{host['renamed:' + peer['address']]}. State its address in the inventory (multimaster_address), or give the "
+                "address that name (its PTR record, or /etc/hosts of this host)."
             )
 
 

@@ -728,6 +728,38 @@ def test_replica_identity_missing_fails_by_default(publisher: Publisher) -> None
     assert publisher.now() is None
 
 
+def test_columns_that_a_subscriber_cannot_compare_are_known(publisher: Publisher) -> None:
+    """Of every type that there is, and of what can be made of one. The server says the same where it compares rows."""
+    publisher.sql("DROP TABLE log_lines; CREATE EXTENSION hstore")
+    publisher.sql("CREATE DOMAIN boxed AS json; CREATE TYPE pair AS (a int, b boxed[]); CREATE TYPE couple AS (a int, b text[])")
+    types = [name for (name,) in publisher.sql("""
+        SELECT format_type(t.oid, NULL) FROM pg_type t LEFT JOIN pg_class c ON c.oid = typrelid
+        WHERE typtype IN ('b', 'd', 'e', 'r', 'm', 'c') AND typnamespace::regnamespace::text IN ('pg_catalog', 'public')
+          AND (c.oid IS NULL OR relkind = 'c') AND NOT EXISTS (SELECT FROM pg_type e WHERE e.oid = t.typelem AND e.typtype = 'p')
+          AND NOT EXISTS (SELECT FROM pg_class e WHERE e.reltype = typelem AND typelem <> 0 AND e.relkind <> 'c')
+        ORDER BY t.oid""")]
+    assert {"json", "point[]", "int2vector", "boxed[]", "pair", "couple[]", "hstore", "character varying"} <= set(types)
+
+    def has_equality(name: str) -> bool:
+        try:
+            publisher.sql(f"SELECT one IS NOT DISTINCT FROM one FROM (SELECT ROW(NULL::{name}) AS one) AS _")
+        except psycopg2.errors.UndefinedFunction:
+            return False
+        return True
+
+    publisher.sql("CREATE TABLE all_types ({})".format(", ".join(f"c{number} {name}" for number, name in enumerate(types))))
+    without = [f"c{number}" for number, name in enumerate(types) if not has_equality(name)]
+    assert 20 < len(without) < len(types) / 2
+    for identity in ("DEFAULT", "FULL"):
+        publisher.sql(f"ALTER TABLE all_types REPLICA IDENTITY {identity}")
+        message = publisher.refused(all_tables=True, replica_identity_missing="full")
+        named = message.partition("no equality: ")[2].partition("; with")[0].split(", ")
+        assert [each.split(" ")[0] for each in named] == without
+    # By its key a row is found without a comparison.
+    publisher.sql("ALTER TABLE all_types ADD PRIMARY KEY (c0)")
+    publisher.applied(all_tables=True)
+
+
 def test_replica_identity_missing_full(publisher: Publisher) -> None:
     publisher.sql(IDENTITIES)
     result = publisher.applied(all_tables=True, replica_identity_missing="full")

@@ -49,3 +49,11 @@ def test_a_look_is_always_in_the_same_language() -> None:
     with mock.patch.object(ActionBase, "run", return_value={}):
         assert Look().run()["stdout"] == "0.5\n"
     assert commands == ["LC_ALL=C.UTF-8 awk 'BEGIN { print 1 / 2 }'"]
+
+
+def test_no_statement_changes_case_by_the_locale_of_a_database() -> None:
+    """In Turkish upper('i') is no I: IntervalStyle would be a setting that PostgreSQL does not know."""
+    changed = re.compile(r"""(?<![.\w])(?:lower|upper|initcap)\((?!\)|[^()]+ collate "C"\))[^()\n]*\)""", re.IGNORECASE)
+    files = [*(ROOT / "plugins").rglob("*.py"), *(ROOT / "roles").rglob("*.sql"), *(ROOT / "playbooks").rglob("*.yml")]
+    found = [f"{path.relative_to(ROOT)}: {match}" for path in files for match in changed.findall(path.read_text())]
+    assert found == []

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 import pytest
@@ -647,6 +648,27 @@ def test_with_replica_identity(what: Wanted, identity: Identity, row_filter: Row
     result = plan(what, state(what, **changes))
     assert result.results["without_replica_identity"] == []
     assert result.warnings == []
+
+
+NOT_COMPARED = (
+    "columns whose types have no equality: x (json), y (point); "
+    "with REPLICA IDENTITY FULL the subscriptions to it stop at the first UPDATE or DELETE"
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [("f", f"has no key and {NOT_COMPARED}"), ("d", f"has no primary key and no other replica identity, and {NOT_COMPARED}")],
+)
+@pytest.mark.parametrize("missing", ["fail", "full", "warn"])
+def test_full_is_no_cure_where_rows_cannot_be_compared(kind: str, reason: str, missing: str) -> None:
+    what = wanted(all_tables=True, replica_identity_missing=missing)
+    now = state(what, identities=(Identity(A, kind, None, incomparable=("x (json)", "y (point)")),))
+    if missing == "warn":
+        assert reason in plan(what, now).warnings[0]
+    else:
+        with pytest.raises(MultimasterError, match=re.escape(reason)):
+            plan(what, now)
 
 
 def test_full_sets_it_before_the_tables_are_published() -> None:

@@ -76,7 +76,9 @@ RELATION = {
     "columns": {"id": "", "year": ""},
 }
 
-IDENTITY = {"position": 0, "schema": "public", "name": "films", "kind": "d", "columns": ["id"], "owned": True}
+IDENTITY = {
+    "position": 0, "schema": "public", "name": "films", "kind": "d", "columns": ["id"], "owned": True, "incomparable": None,
+}  # fmt: skip
 
 
 def stored(where: str | None, columns: list[str] | None = None, depends_on: list[str] | None = None) -> dict[str, t.Any]:

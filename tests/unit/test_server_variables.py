@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import typing as t
@@ -55,6 +56,17 @@ def test_the_defaults_are_right() -> None:
         ({"postgresql_databases": [{"name": "ü" * 32}]}, "1 to 63 bytes"),
         ({"postgresql_roles": [{"name": "a\nb"}]}, "without control characters"),
         ({"postgresql_roles": [{"name": "a", "member_of": ["b", "o'c"]}]}, "postgresql_roles has o'c: a role cannot be given"),
+        ({"postgresql_roles": [{"name": "Smith, J."}]}, "postgresql_roles has Smith, J.: a role cannot be given"),
+        ({"postgresql_databases": [{"name": 'a "b"'}]}, 'postgresql_databases has a "b": a database whose name has'),
+        ({"postgresql_databases": [{"name": "50 %"}]}, "postgresql_databases has 50 %: a database whose name has"),
+        (
+            {"postgresql_privileges": [{"database": "a", "type": "schema", "objs": ["my.schema"], "roles": ["r"]}]},
+            "postgresql_privileges has my.schema, in a: no privileges can be given here",
+        ),
+        (
+            {"postgresql_mesh_privileges": [{"database": "a", "type": "default_privs", "schema": 'a"b', "roles": ["r"]}]},
+            'postgresql_mesh_privileges has a"b, in a: no privileges can be given here',
+        ),
         ({"postgresql_roles": [{"name": "50 %"}]}, "postgresql_roles has 50 %: a role cannot be given"),
         ({"postgresql_roles": [{"name": "postgres"}]}, "belongs to the server itself"),
         ({"postgresql_roles": [{"name": "pg_monitor"}]}, "belongs to the server itself"),
@@ -114,6 +126,36 @@ def test_an_address_of_a_peer_that_does_not_resolve_is_told_with_the_peer() -> N
         postgresql_replication_peers=[{"name": f"pg{number}", "address": address} for number, address in enumerate(addresses)],
     )
     assert problem.startswith("The address no-such-node.invalid of the peer pg3 does not resolve on this host")
+
+
+GETENT = """#!/bin/sh
+case "$1 $2" in
+"ahosts node.example.org") printf '%s STREAM node.example.org\\n' 192.0.2.1 2001:db8::1 192.0.2.1 ;;
+"ahosts Other.Example.org") echo 192.0.2.2 ;;
+"ahosts lost.example.org") echo 192.0.2.3 ;;
+"hosts 192.0.2.1" | "hosts 2001:db8::1") echo "$2 vm-17.cloud.invalid node.example.org" ;;
+"hosts 192.0.2.2") echo "$2 other.example.ORG" ;;
+*) exit 2 ;;
+esac
+"""
+
+
+def test_a_peer_by_a_name_that_its_addresses_have_not_is_told(tmp_path: Path) -> None:
+    """PostgreSQL asks for the name of the address that comes; an alias of it is none."""
+    (tmp_path / "getent").write_text(GETENT)
+    (tmp_path / "getent").chmod(0o755)
+    addresses = ("node.example.org", "Other.Example.org", "lost.example.org", "192.0.2.9", "2001:db8::9", ".example.org")
+    script = ["sh", str(ROOT / "roles/postgresql/files/host.sh"), "16", "main", "/no/such/data", "", " ".join(addresses), ""]
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    output = subprocess.run(script, check=True, capture_output=True, text=True, env=environment).stdout
+    found = dict(line.split("\t", 1) for line in output.splitlines())
+    problems = host(
+        {name: value for name, value in found.items() if name.startswith("renamed:")},
+        postgresql_replication_peers=[{"name": f"pg{number}", "address": address} for number, address in enumerate(addresses)],
+    )
+    first, second = problems
+    assert "the peer pg0 in: it is stated as node.example.org, and here 192.0.2.1 is called vm-17.cloud.invalid, 2001:" in first
+    assert "the peer pg2 in: it is stated as lost.example.org, and here 192.0.2.3 is called nothing. State its address" in second
 
 
 def test_an_address_to_listen_on_that_the_host_lacks_is_told() -> None:

@@ -102,14 +102,15 @@ SELECT datname AS database, datallowconn AS is_open, datconnlimit AS connection_
 
 # Of each setting the entry that counts, and the one of the file that describes the server.
 _FILES = """
-SELECT DISTINCT ON (lower(f.name)) lower(f.name) AS name, f.setting AS value, f.sourcefile AS file, f.sourceline AS line,
+SELECT DISTINCT ON (1) lower(f.name COLLATE "C") AS name, f.setting AS value, f.sourcefile AS file, f.sourceline AS line,
        e.setting AS described
   FROM pg_file_settings f
   LEFT JOIN LATERAL (SELECT d.setting FROM pg_file_settings d
-                     WHERE lower(d.name) = lower(f.name) AND right(d.sourcefile, length(%(file)s)) = %(file)s
+                     WHERE lower(d.name COLLATE "C") = lower(f.name COLLATE "C")
+                       AND right(d.sourcefile, length(%(file)s)) = %(file)s
                      ORDER BY d.seqno DESC LIMIT 1) e ON true
  WHERE f.name IS NOT NULL
- ORDER BY lower(f.name), f.seqno DESC
+ ORDER BY 1, f.seqno DESC
 """
 _PENDING = "SELECT name FROM pg_settings WHERE pending_restart ORDER BY name"
 

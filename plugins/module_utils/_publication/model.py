@@ -111,7 +111,8 @@ class Identity(t.NamedTuple):
     """By what the rows of a table (or of one leaf partition) are found again.
 
     ``columns`` is None where there is nothing to find them by. ``position`` is the wanted table that it
-    belongs to, None where the table is published by its schema or with all tables.
+    belongs to, None where the table is published by its schema or with all tables. ``incomparable`` are, of
+    a table without a key, the columns for which its rows cannot be found by all of their values.
     """
 
     table: QualifiedName
@@ -119,6 +120,7 @@ class Identity(t.NamedTuple):
     columns: tuple[str, ...] | None
     owned: bool = True
     position: int | None = None
+    incomparable: tuple[str, ...] = ()
 
     @property
     def full(self) -> bool:

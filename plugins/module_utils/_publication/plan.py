@@ -355,12 +355,14 @@ def _shortcoming(wanted: Wanted, state: State, identity: Identity) -> _Shortcomi
     if identity.full:
         if listed:
             return _Shortcoming(identity, "has a column list, which REPLICA IDENTITY FULL does not permit", False)
-        return None
+        return _Shortcoming(identity, f"has no key and {_not_compared(identity)}", False) if identity.incomparable else None
     if identity.columns is None:
         sentence = {
             "n": "has REPLICA IDENTITY NOTHING",
             "i": "has lost the index of its replica identity",
         }.get(identity.kind, "has no primary key and no other replica identity")
+        if identity.incomparable:
+            return _Shortcoming(identity, f"{sentence}, and {_not_compared(identity)}", False)
         return _Shortcoming(identity, sentence, curable=not listed)
     key = f"its replica identity ({', '.join(map(shown, identity.columns))})"
     if listed and not set(identity.columns) <= set(listed):
@@ -371,6 +373,13 @@ def _shortcoming(wanted: Wanted, state: State, identity: Identity) -> _Shortcomi
     return None
 
 
+def _not_compared(identity: Identity) -> str:
+    return (
+        f"columns whose types have no equality: {', '.join(identity.incomparable)}; "
+        "with REPLICA IDENTITY FULL the subscriptions to it stop at the first UPDATE or DELETE"
+    )
+
+
 def _made_full(wanted: Wanted, shortcomings: dict[QualifiedName, _Shortcoming]) -> list[Identity]:
     if wanted.replica_identity_missing != "full":
         return []
@@ -378,7 +387,7 @@ def _made_full(wanted: Wanted, shortcomings: dict[QualifiedName, _Shortcoming]) 
     if incurable:
         raise MultimasterError(
             f"{_shortcomings_sentence(incurable)} REPLICA IDENTITY FULL does not cure this: "
-            "give the column list every column of a primary key, and the table that key.",
+            "give the table a primary key, and a column list every column of it.",
             without_replica_identity=sorted(map(str, shortcomings)),
         )
     return [each.identity for _table, each in sorted(shortcomings.items(), key=lambda pair: str(pair[0]))]

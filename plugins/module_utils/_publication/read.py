@@ -35,10 +35,13 @@ OLDEST_VERSION = 150000
 UNDEFINED_COLUMN = "42703"
 
 # `covered` holds every table whose changes the wanted publication sends, leaf partitions in place of
-# partitioned tables; an index serves as identity under the conditions of RelationGetIndexList().
+# partitioned tables; an index serves as identity under the conditions of RelationGetIndexList(). Where a
+# table has no key, a subscriber finds a row by comparing all of its columns: `parts` are their types and
+# what these consist of, `incomparable` the columns for which that is an error, since a type that they
+# consist of has no equality (json, xml, point), under the conditions of lookup_type_cache().
 # Objects below 16384 are the system's own and are never published.
 READ = """
-WITH publication AS (
+WITH RECURSIVE publication AS (
   SELECT p.*, to_jsonb(p) ->> 'pubgencols' AS generated FROM pg_publication p WHERE pubname = %(name)s
 ), wanted AS (
   SELECT position - 1 AS position, item ->> 0 AS nspname, (item ->> 1)::name AS relname, (item ->> 2)::bool AS detailed
@@ -63,16 +66,41 @@ WITH publication AS (
   SELECT oid, position FROM roots WHERE relkind = 'r'
   UNION
   SELECT relid, position FROM roots, pg_partition_tree(oid) WHERE relkind = 'p' AND isleaf
+), keyless AS (
+  SELECT oid FROM covered
+  WHERE %(identities)s
+    AND NOT EXISTS (SELECT FROM pg_index WHERE indrelid = oid AND indisprimary AND indisvalid AND indimmediate)
+), parts(attrelid, attnum, type) AS (
+  SELECT attrelid, attnum, atttypid FROM keyless JOIN pg_attribute ON attrelid = oid
+  WHERE attnum > 0 AND NOT attisdropped AND attgenerated = ''
+  UNION
+  SELECT p.attrelid, p.attnum, inner_type FROM parts p JOIN pg_type t ON t.oid = p.type CROSS JOIN LATERAL (
+    SELECT typbasetype WHERE typtype = 'd'
+    UNION ALL SELECT typelem WHERE typtype = 'b' AND typsubscript = 'array_subscript_handler'::regproc
+    UNION ALL SELECT a.atttypid FROM pg_attribute a
+    WHERE typtype = 'c' AND a.attrelid = typrelid AND a.attnum > 0 AND NOT attisdropped
+  ) inner_types(inner_type)
+), incomparable AS (
+  SELECT a.attrelid, json_agg(format('%%s (%%s)', attname, format_type(atttypid, atttypmod)) ORDER BY a.attnum) AS columns
+  FROM (
+    SELECT DISTINCT attrelid, attnum FROM parts JOIN pg_type t ON t.oid = type
+    WHERE typtype = 'b' AND typsubscript <> 'array_subscript_handler'::regproc AND NOT EXISTS (
+      SELECT FROM pg_opclass JOIN pg_am am ON am.oid = opcmethod WHERE opcdefault AND amname IN ('btree', 'hash') AND (
+        opcintype = t.oid OR EXISTS (
+          SELECT FROM pg_cast WHERE castsource = t.oid AND casttarget = opcintype AND castmethod = 'b' AND castcontext = 'i')))
+  ) without JOIN pg_attribute a USING (attrelid, attnum)
+  GROUP BY a.attrelid
 ), identities AS (
-  SELECT position, n.nspname, relname, relreplident, relowner, i.indexrelid,
+  SELECT position, n.nspname, relname, relreplident, relowner, i.indexrelid, incomparable.columns AS incomparable,
     CASE WHEN position IS NOT NULL THEN (
       SELECT json_agg(attname) FROM pg_attribute WHERE attrelid = c.oid AND attnum = ANY (i.indkey[:i.indnkeyatts - 1])
     ) END AS columns
   FROM covered JOIN pg_class c USING (oid) JOIN pg_namespace n ON n.oid = c.relnamespace
   LEFT JOIN pg_index i ON indrelid = c.oid AND indisvalid AND indisunique AND indimmediate AND indpred IS NULL
     AND CASE relreplident WHEN 'd' THEN indisprimary WHEN 'i' THEN indisreplident ELSE false END
+  LEFT JOIN incomparable ON attrelid = c.oid
   WHERE %(identities)s AND relkind = 'r' AND relpersistence = 'p' AND c.oid >= 16384
-    AND (position IS NOT NULL OR i.indexrelid IS NULL AND relreplident <> 'f')
+    AND (position IS NOT NULL OR i.indexrelid IS NULL AND (relreplident <> 'f' OR incomparable.columns IS NOT NULL))
 )
 SELECT
   current_setting('wal_level') AS wal_level,
@@ -114,7 +142,7 @@ SELECT
   (SELECT json_agg(nspname) FROM schemas) AS existing_schemas,
   (SELECT json_agg(json_build_object(
     'position', position, 'schema', nspname, 'name', relname, 'kind', relreplident, 'columns', columns,
-    'owned', pg_has_role(relowner, 'USAGE'))) FROM identities) AS identities,
+    'incomparable', incomparable, 'owned', pg_has_role(relowner, 'USAGE'))) FROM identities) AS identities,
   (SELECT json_build_object(
     'superuser', rolsuper, 'may_create', has_database_privilege(oid, current_database(), 'CREATE'),
     'reachable', pg_has_role(oid, 'MEMBER')) FROM pg_roles WHERE rolname = %(owner)s) AS wanted_owner
@@ -228,7 +256,7 @@ def _relation(row: dict[str, t.Any]) -> Relation:
 
 def _identity(row: dict[str, t.Any]) -> Identity:
     name = QualifiedName(row["schema"], row["name"])
-    return Identity(name, row["kind"], _names(row["columns"]), row["owned"], row["position"])
+    return Identity(name, row["kind"], _names(row["columns"]), row["owned"], row["position"], _names(row["incomparable"]) or ())
 
 
 def _names(columns: list[str] | None) -> tuple[str, ...] | None:

@@ -67,7 +67,8 @@ select json_build_object(
       union all
       select entry.index, entry.present, entry.grant_option, entry.type, entry.schema, entry.privs, entry.roles,
              format('%s of %s', d.name, target.value), owner.oid, acldefault(d.kind, owner.oid),
-             coalesce(defaclacl, case when entry.schema = '' then acldefault(d.kind, owner.oid) end), true
+             coalesce(defaclacl, case when entry.schema = '' then acldefault(d.kind, owner.oid) end),
+             owner.oid is not null and (entry.schema = '' or exists (select from pg_namespace where nspname = entry.schema))
       from entry
       cross join lateral json_array_elements_text(entry.objs) o
       join (values ('TABLES', 'r'::"char"), ('SEQUENCES', 's'), ('FUNCTIONS', 'f'), ('TYPES', 'T'), ('SCHEMAS', 'n')) d(name, kind)
@@ -83,13 +84,13 @@ select json_build_object(
       from entry_object eo
       cross join lateral json_array_elements_text(eo.roles) role
       left join (select rolname::text as name, oid from pg_roles union all select 'PUBLIC', 0) grantee
-        on grantee.name = case upper(role.value) when 'PUBLIC' then 'PUBLIC' else role.value end
+        on grantee.name = case upper(role.value collate "C") when 'PUBLIC' then 'PUBLIC' else role.value end
       cross join lateral json_array_elements_text(eo.privs) p
       cross join lateral (
-        select privilege_type as name from aclexplode(eo.full_acl) where grantee = eo.owner and upper(p.value) in ('ALL', 'ALL PRIVILEGES')
+        select privilege_type as name from aclexplode(eo.full_acl) where grantee = eo.owner and upper(p.value collate "C") in ('ALL', 'ALL PRIVILEGES')
         union
-        select case upper(p.value) when 'TEMP' then 'TEMPORARY' else upper(p.value) end
-        where upper(p.value) not in ('ALL', 'ALL PRIVILEGES')
+        select case upper(p.value collate "C") when 'TEMP' then 'TEMPORARY' else upper(p.value collate "C") end
+        where upper(p.value collate "C") not in ('ALL', 'ALL PRIVILEGES')
       ) privilege
     ), held as materialized (
       select type, schema, object, owner, held.grantee, held.privilege_type as privilege, bool_or(held.is_grantable) as is_grantable

@@ -49,12 +49,30 @@ done
 dpkg-query --show --showformat='package:${Package}\t${db:Status-Status}\n' $packages 2>/dev/null || true
 
 # A new name that does not resolve lets nobody in, and nobody can be reached by it. One that was let in before may be down.
+# Nor does one let in whose addresses are called otherwise: the server asks for the name of who comes, and compares.
 # Networks and domains are no names.
 for peer in $peers; do
     case $peer in
-    */* | .*) ;;
-    *) getent ahosts "$peer" >/dev/null || grep -qsF " $peer " "$configuration/pg_hba.conf" || say "unresolved:$peer" name ;;
+    */* | .*) continue ;;
     esac
+    resolved=$(getent ahosts "$peer" | cut -d ' ' -f 1 | sort -u)
+    if [ -z "$resolved" ]; then
+        grep -qsF " $peer " "$configuration/pg_hba.conf" || say "unresolved:$peer" name
+        continue
+    fi
+    # Addresses, of IPv6 and of IPv4
+    case $peer in
+    *:*) continue ;;
+    *[!0-9.]*) ;;
+    *) continue ;;
+    esac
+    names='' same=no
+    for known in $resolved; do
+        called=$(getent hosts "$known" | awk 'NR == 1 { print $2 }')
+        if [ "$(echo "$called" | tr '[:upper:]' '[:lower:]')" = "$(echo "$peer" | tr '[:upper:]' '[:lower:]')" ]; then same=yes; fi
+        names="$names${names:+, }$known is called ${called:-nothing}"
+    done
+    [ "$same" = yes ] || say "renamed:$peer" "$names"
 done
 
 # It cannot listen on an address that is elsewhere: it would start without it, and nobody would reach it.
