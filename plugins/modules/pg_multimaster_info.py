@@ -57,6 +57,13 @@ options:
       - The end of the path of the configuration file that describes the server's settings, such as V(conf.d/multimaster.conf).
       - Settings in it that another file, C(ALTER SYSTEM), a database or a role sets otherwise are a problem.
     type: str
+  role_settings:
+    description:
+      - Settings that roles are meant to have of their own in all databases, as mappings of a name to a value, by the names of
+        the roles. They are no problem; others, and these with another value, are one as O(settings_file) says, or where they
+        make the role read-only.
+    type: dict
+    default: {}
   orphans:
     description:
       - Whether rows are counted that refer to rows which are not there, for each foreign key. PostgreSQL does not check foreign
@@ -339,6 +346,7 @@ ARGUMENT_SPEC = {
     "min_certificate_days": {"type": "int", "default": 30},
     "certificate_folders": {"type": "list", "elements": "str", "default": []},
     "settings_file": {"type": "str"},
+    "role_settings": {"type": "dict", "default": {}},
     "orphans": {"type": "bool", "default": False},
     "patience": {"type": "float", "default": 15.0},
 }

@@ -66,9 +66,11 @@ def _role_state(role: Mapping, server: Mapping) -> dict[str, t.Any]:
 
 
 def _settings_differ(role: Mapping, there: Mapping) -> bool:
-    """Whether one of the settings that are stated is not the role's. Of an empty list the server keeps an empty name."""
-    now = there.get("settings") or {}
-    return any(now.get(name) not in (str(value), str(value) or '""') for name, value in (role.get("settings") or {}).items())
+    """Whether one of the settings that are stated is not the role's. Of an empty list the server keeps an empty name, and of
+    each name its own spelling: TimeZone."""
+    now = {name.lower(): value for name, value in (there.get("settings") or {}).items()}
+    stated = role.get("settings") or {}
+    return any(now.get(name.lower()) not in (str(value), str(value) or '""') for name, value in stated.items())
 
 
 def _flags(role: Mapping) -> dict[str, bool]:

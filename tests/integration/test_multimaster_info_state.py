@@ -77,6 +77,33 @@ def described(mesh: Mesh, *lines: str, after: str = "") -> t.Iterator[None]:
         mesh.a.query("SELECT pg_reload_conf()")
 
 
+def test_what_a_role_is_meant_to_have_is_no_problem(run_module: RunModule, mesh: Mesh) -> None:
+    """Reports that only read, and take more memory."""
+    meant = {"app": {"default_transaction_read_only": True, "work_mem": "64MB", "timezone": "CET"}}
+    with described(mesh, "work_mem = '8MB'", "timezone = 'UTC'"):
+        for setting in ("default_transaction_read_only = on", "work_mem = '64MB'", "timezone = 'CET'"):
+            mesh.a.query(f"ALTER ROLE app SET {setting}")
+        try:
+            assert len(problems(run_module, mesh, settings_file="described.conf")) == 3
+            assert problems(run_module, mesh, settings_file="described.conf", role_settings=meant) == []
+            mesh.a.query("ALTER ROLE app SET work_mem = '65MB'")
+            (problem,) = problems(run_module, mesh, settings_file="described.conf", role_settings=meant)
+            assert "has its own setting work_mem, '65MB'" in problem
+        finally:
+            mesh.a.query("ALTER ROLE app RESET ALL")
+
+
+def test_a_database_that_is_nobody_s_business_may_be_closed(run_module: RunModule, mesh: Mesh) -> None:
+    mesh.a.query("CREATE DATABASE elsewhere ALLOW_CONNECTIONS false")
+    try:
+        assert problems(run_module, mesh) == []
+        assert "elsewhere takes no connections" in str(run_module(
+            "pg_multimaster_info", {**mesh.pair.login(mesh.a), "login_db": "postgres", "all_databases": True}
+        )["problems"])  # fmt: skip
+    finally:
+        mesh.a.query("DROP DATABASE elsewhere")
+
+
 def test_settings_that_are_decided_elsewhere(run_module: RunModule, mesh: Mesh) -> None:
     options = {"settings_file": "described.conf"}
     with described(mesh, "max_slot_wal_keep_size = '1GB'", "work_mem = '8MB'"):

@@ -40,6 +40,13 @@ def test_a_role_as_described_does_not_differ() -> None:
     assert differences.roles_differing([role], server_with_role()) == []
 
 
+def test_settings_are_known_by_any_spelling_of_their_names() -> None:
+    """The server keeps its own: TimeZone."""
+    there = server_with_role(settings={"TimeZone": "UTC", "DateStyle": "ISO, MDY"})
+    assert differences.roles_differing([{"name": "app", "settings": {"timezone": "UTC", "DATESTYLE": "ISO, MDY"}}], there) == []
+    assert differences.roles_differing([{"name": "app", "settings": {"timezone": "CET"}}], there) != []
+
+
 def test_settings_that_are_not_described_are_left_alone() -> None:
     there = server_with_role(settings={"statement_timeout": "0", "work_mem": "1MB"})
     assert differences.roles_differing([{"name": "app", "settings": {"statement_timeout": "0"}}], there) == []

@@ -42,8 +42,11 @@ def describe(
     progress: t.Mapping[int, Progress] | None = None,
     applied_at: t.Mapping[int, str] | None = None,
     slots: t.Mapping[str, str] | None = None,
+    closed: t.Collection[str] = (),
+    role_settings: t.Mapping[str, t.Any] | None = None,
 ) -> dict[str, t.Any]:
-    """``databases``: those that were looked into. Slots without a database are the server's own and always told.
+    """``databases``: those that were looked into, and ``closed`` those that could not be. Slots without a database are the
+    server's own and always told. ``role_settings``: what roles are meant to have of their own.
 
     By the oids of subscriptions: ``progress`` of those that are enabled, and ``applied_at`` of those in trouble. ``slots``: what
     became of those that nobody used at first, by name.
@@ -66,8 +69,8 @@ def describe(
         "archiving": _plain(answers.archiving or {}),
         "certificates": [_certificate(row) for row in answers.certificates],
         "databases": sorted(databases),
-        "settings_elsewhere": _settings_elsewhere(answers, databases),
-        "closed_databases": _closed(answers, databases),
+        "settings_elsewhere": _settings_elsewhere(answers, databases, role_settings or {}),
+        "closed_databases": _closed(answers, databases, closed, role_settings or {}),
         "row_security": [{"database": name, **row} for name, each in sorted(databases.items()) for row in each.row_security],
         "slots": [
             _slot(row, (slots or {}).get(row["slot"]["slot_name"]))
@@ -82,7 +85,9 @@ def describe(
     }
 
 
-def _settings_elsewhere(answers: Answers, databases: t.Collection[str]) -> dict[str, list[dict[str, t.Any]]]:
+def _settings_elsewhere(
+    answers: Answers, databases: t.Collection[str], role_settings: t.Mapping[str, t.Any]
+) -> dict[str, list[dict[str, t.Any]]]:
     """Settings that others than the file that describes the server decide, and those that wait for a restart."""
     described = {row["name"]: row["described"] for row in answers.files or () if row["described"] is not None}
     return {
@@ -96,17 +101,20 @@ def _settings_elsewhere(answers: Answers, databases: t.Collection[str]) -> dict[
             {key: row[key] for key in ("database", "role", "name", "value")}
             for row in answers.overrides
             if row["database"] in (None, *databases) and not row["serves"]
-            if row["name"] in described and row["value"] != described[row["name"]]
+            # Files know names in small letters here; a database and a role have the server's spelling: TimeZone.
+            if row["value"] != described.get(row["name"].lower(), row["value"]) and not _is_meant(row, role_settings)
         ],
         "pending_restart": [{"name": name} for name in answers.pending_restart],
     }
 
 
-def _closed(answers: Answers, databases: t.Collection[str]) -> list[dict[str, t.Any]]:
+def _closed(
+    answers: Answers, databases: t.Collection[str], closed: t.Collection[str], role_settings: t.Mapping[str, t.Any]
+) -> list[dict[str, t.Any]]:
     """Databases that apply workers or applications cannot use, and why, as a command that ends it."""
     found = []
     for row in answers.states:
-        if row["database"] not in databases and row["is_open"]:
+        if row["database"] not in databases and row["database"] not in closed:
             continue
         if not row["is_open"]:
             found.append({"database": row["database"], "role": None, "why": "takes no connections"})
@@ -116,9 +124,21 @@ def _closed(answers: Answers, databases: t.Collection[str]) -> list[dict[str, t.
         if row["name"] == _READ_ONLY and _is_on(row["value"]):
             found.append({"database": None, "role": None, "why": "is read-only"})
     for row in answers.overrides:
-        if row["name"] == _READ_ONLY and _is_on(row["value"]) and row["database"] in (None, *databases):
+        is_read_only = row["name"] == _READ_ONLY and _is_on(row["value"]) and row["database"] in (None, *databases)
+        if is_read_only and not _is_meant(row, role_settings):
             found.append({"database": row["database"], "role": row["role"], "why": "is read-only"})
     return found
+
+
+def _is_meant(override: t.Mapping[str, t.Any], role_settings: t.Mapping[str, t.Any]) -> bool:
+    """Whether a role is described with a setting of its own, and has it for all databases."""
+    if override["database"] is not None:
+        return False
+    described = {name.lower(): value for name, value in (role_settings.get(override["role"]) or {}).items()}
+    meant = described.get(override["name"].lower())
+    if isinstance(meant, bool):
+        return _is_on(override["value"]) is meant
+    return meant is not None and str(meant) == override["value"]
 
 
 def _is_on(value: str) -> bool:

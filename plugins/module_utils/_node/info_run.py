@@ -64,7 +64,10 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         databases: dict[str, DatabaseAnswers] = {}
         # Nobody gets into one that is closed, and that is told.
         closed = {row["database"] for row in answers.states if not row["is_open"]}
-        for name in answers.node["databases"] if params["all_databases"] else [here] if wanted is None else wanted:
+        names = answers.node["databases"] if params["all_databases"] else [here] if wanted is None else wanted
+        if not params["all_databases"]:
+            closed &= set(names)
+        for name in names:
             if name in closed:
                 continue
             try:
@@ -87,7 +90,7 @@ def run(module: AnsibleModule) -> dict[str, t.Any]:
         for each in lost
         if each["orphans"] is None
     ]
-    info = describe(answers, databases, progress, applied_at, slots)
+    info = describe(answers, databases, progress, applied_at, slots, closed, params["role_settings"])
     info["orphans"] = lost
     limits = Limits(
         params["max_retained_wal"], params["max_lag_bytes"], params["max_lag_seconds"], params["min_certificate_days"]
