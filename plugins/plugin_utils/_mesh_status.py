@@ -70,6 +70,12 @@ def _of_info(
         publisher = _ends(subscription["slot_name"])[0]
         if subscription["state"] == "unreachable" and by_id.get(publisher) in away:
             elsewhere.update(subscription["problems"])
+        if subscription["slot_name"] and not publisher:
+            more.append(
+                f"The subscription {subscription['name']} in database {subscription['database']} is not one of this mesh, and "
+                "what it brings stays on this node: the others take only what was written here. Have each node subscribe to that "
+                "system, with tables that no node writes; or let an application write what comes."
+            )
     for slot in info["slots"]:
         publisher, subscriber = _ends(slot["slot_name"])
         if publisher != node_id:

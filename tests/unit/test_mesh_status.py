@@ -75,6 +75,17 @@ def test_a_subscription_that_fails_is_told_once_and_with_its_node() -> None:
     assert report({"info": one}, {"info": info(subscription("slot_1_to_2"))}) == (["Its subscriber comes and goes."], [])
 
 
+def test_what_comes_from_outside_the_mesh_is_told() -> None:
+    """It has an origin, and so no other node is sent it."""
+    one = info(subscription("from_the_old_system"), subscription("slot_2_to_1"), slot("debezium"))
+    mine, others = report({"info": one}, {"info": info()})
+    assert others == []
+    (problem,) = mine
+    assert "sub in database shop is not one of this mesh, and what it brings stays on this node" in problem
+    without_slot = {**subscription("x"), "slot_name": None}
+    assert report({"info": info(without_slot)}, {"info": info()}) == ([], [])
+
+
 def test_a_slot_that_is_lost_is_told() -> None:
     one = info(slot("slot_1_to_2", "It is lost.", is_lost=True))
     assert report({"info": one}, {})[0] == ["It is lost."]
