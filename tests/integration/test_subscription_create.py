@@ -67,6 +67,19 @@ def test_what_is_made_is_what_was_asked_for(run_module: RunModule, mesh: Mesh) -
     assert not run_module("pg_subscription_mm", mesh.arguments(mesh.a, **options))["changed"]
 
 
+def test_locales_that_differ_are_told_where_it_is_made(run_module: RunModule, mesh: Mesh) -> None:
+    """What sorts or changes the case of texts can decide otherwise on the other node."""
+    was = "UPDATE pg_database SET datlocprovider = 'c', daticulocale = NULL WHERE datname = %s"
+    mesh.b.query("UPDATE pg_database SET datlocprovider = 'i', daticulocale = 'tr-TR' WHERE datname = %s", [mesh.db])
+    try:
+        (warning,) = warnings_of(run_module("pg_subscription_mm", mesh.arguments(mesh.a)))
+        assert f"The database {mesh.db} has the locale libc C" in warning
+        assert "and icu tr-TR on the peer" in warning
+        assert warnings_of(run_module("pg_subscription_mm", mesh.arguments(mesh.a))) == []
+    finally:
+        mesh.b.query(was, [mesh.db])
+
+
 def test_failover(run_module: RunModule, mesh: Mesh) -> None:
     """An option of PostgreSQL 17."""
     arguments = mesh.arguments(mesh.a, failover=True)

@@ -68,6 +68,20 @@ def test_slot_first_then_subscription() -> None:
     assert plan.warnings == []
 
 
+@pytest.mark.parametrize(
+    ("here", "there", "told"),
+    [
+        ("libc C.UTF-8", "libc C.utf8", False),
+        ("libc de_DE.UTF-8", "libc C", True),
+        ("libc tr_TR.UTF-8", "icu tr-TR", True),
+        ("", "libc C", False),
+    ],
+)
+def test_locales_that_differ_are_told(here: str, there: str, told: bool) -> None:
+    plan = plan_for(wanted(), nothing_yet(local=local(locale=here), peer=peer(locale=there)))
+    assert [f"has the locale {here} here and {there} on the peer" in warning for warning in plan.warnings] == [True] * told
+
+
 def test_the_password_is_sent_and_not_shown() -> None:
     plan = plan_for(wanted(), nothing_yet())
     assert "s3cret" in PASSWORD

@@ -16,6 +16,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.state
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription import checks, slot_plan, statements
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.model import (
     FAILOVER_VERSION,
+    Local,
     Subscription,
     TableName,
     Wanted,
@@ -41,7 +42,7 @@ def plan_creation(wanted: Wanted, state: State) -> Plan:
     checks.check_tables(wanted, tables, state.tables, copy=copies)
     if copies:
         checks.check_nonempty(wanted, state.tables)
-    plan = Plan(warnings=behind)
+    plan = Plan(warnings=behind + _locales_apart(state.local, state.peer))
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)
     after = after_plan(wanted, None)._replace(creation_options=_set_by_default(wanted, state))
@@ -111,6 +112,21 @@ def _rows_left_behind(wanted: Wanted, state: State, names: t.Collection[TableNam
         "copy_data is false, and these tables are empty here while they hold rows on the peer, which stay there: "
         f"{checks.listed(behind)}."
     ]
+
+
+def _locales_apart(local: Local, peer: PeerFacts) -> list[str]:
+    here, there = local.locale, peer.locale
+    if not here or not there or _spelt_alike(here) == _spelt_alike(there):
+        return []
+    return [
+        f"The database {local.database} has the locale {here} here and {there} on the peer. Where a unique index, a CHECK, a "
+        "generated column or a trigger sorts texts or changes their case, one node can refuse what the other has taken, and stop "
+        "applying: have such things state a COLLATE of their own, or make the databases alike."
+    ]
+
+
+def _spelt_alike(locale: str) -> str:
+    return locale.lower().replace("-", "")
 
 
 def _set_by_default(wanted: Wanted, state: State) -> dict[str, t.Any]:

@@ -24,6 +24,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._subscripti
     Wanted,
     Worker,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.peer import LOCALE
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.slot_model import parse_lsn
 
 INSUFFICIENT_PRIVILEGE = "42501"
@@ -44,8 +45,8 @@ _STREAMING = {"f": "off", "t": "on", "p": "parallel"}
 # next was written by whoever held it before. It is the session's, and goes with it even when that is killed.
 _LOCK = "SELECT set_config('multimaster.lock', pg_try_advisory_lock(hashtextextended(%(lock)s, 0))::text, false);"
 
-_STATE = """
-SELECT current_setting('multimaster.lock')::bool AS locked,
+_STATE = f"""
+SELECT current_setting('multimaster.lock')::bool AS locked,{LOCALE} AS locale,
        current_database() AS database,
        pg_is_in_recovery() AS standby,
        (SELECT rolsuper FROM pg_authid WHERE rolname = current_user) AS superuser,
@@ -140,6 +141,7 @@ def _local_from(row: dict[str, t.Any], version: int) -> Local:
         version=version,
         database=row["database"],
         identity=Identity(row["system_identifier"], row["started"], row["port"]),
+        locale=row["locale"],
         standby=row["standby"],
         superuser=row["superuser"],
         max_workers=row["max_workers"],

@@ -185,6 +185,7 @@ class Local(t.NamedTuple):
     waited: bool = False
     # Of all subscriptions of this server.
     subscription_oids: frozenset[int] = frozenset()
+    locale: str = ""
 
     def others_with(self, slot: str, conninfo: dict[str, str]) -> list[OtherSubscription]:
         """Those that name this slot, as far as is known of the same peer: host names are not compared."""

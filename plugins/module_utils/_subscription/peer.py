@@ -41,12 +41,20 @@ class PeerFacts(t.NamedTuple):
     publications: frozenset[str] = frozenset()
     tables: frozenset[TableName] = frozenset()
     timeline: int | None = None
+    locale: str = ""
 
+
+# By which the database sorts texts and changes their case; not what only differs in its spelling.
+LOCALE = """
+       (SELECT CASE datlocprovider WHEN 'c' THEN concat_ws(' ', 'libc', datcollate, nullif(datctype, datcollate))
+                    ELSE concat_ws(' ', CASE datlocprovider WHEN 'i' THEN 'icu' ELSE 'builtin' END,
+                                   coalesce(to_jsonb(d) ->> 'daticulocale', to_jsonb(d) ->> 'datlocale')) END
+          FROM pg_database d WHERE datname = current_database())"""
 
 # The tables as REFRESH PUBLICATION itself asks for them, partition roots resolved and each of them once.
 # pg_stat_activity shows the sessions of one's own role, which those of the subscription are.
-_QUERY = """
-SELECT current_database() AS database,
+_QUERY = f"""
+SELECT current_database() AS database,{LOCALE} AS locale,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        pg_postmaster_start_time()::text AS started,
        current_setting('port')::int AS port,
@@ -97,6 +105,7 @@ def read(connection: Connection, publications: t.Sequence[str]) -> PeerFacts:
         publications=frozenset(row["publications"] or ()),
         tables=frozenset((schema, name) for schema, name in row["tables"] or ()),
         timeline=row["timeline"],
+        locale=row["locale"],
     )
 
 
