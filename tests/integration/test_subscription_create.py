@@ -80,6 +80,21 @@ def test_locales_that_differ_are_told_where_it_is_made(run_module: RunModule, me
         mesh.b.query(was, [mesh.db])
 
 
+def test_event_triggers_that_write_rows_anew_are_named(run_module: RunModule, mesh: Mesh) -> None:
+    """Else the way out led back to where it began, with each thing that a run defines."""
+    mesh.pair.both("CREATE TABLE public.ddl (id serial PRIMARY KEY, tag text)")
+    mesh.pair.both("ALTER TABLE public.ddl OWNER TO app")
+    mesh.b.query("CREATE FUNCTION public.note() RETURNS event_trigger LANGUAGE plpgsql AS "
+                 "$$BEGIN INSERT INTO public.ddl(tag) VALUES (tg_tag); END$$", db=mesh.db)  # fmt: skip
+    mesh.b.query('CREATE EVENT TRIGGER "note it" ON ddl_command_end EXECUTE FUNCTION public.note()', db=mesh.db)
+    mesh.b.query("CREATE VIEW public.later AS SELECT 1", db=mesh.db)
+    message = run_module("pg_subscription_mm", mesh.arguments(mesh.b, copy_data=True), fails=True)["msg"]
+    assert "tables that hold rows: public.ddl" in message
+    assert message.endswith('until this node has joined: ALTER EVENT TRIGGER "note it" DISABLE.')
+    mesh.b.query('ALTER EVENT TRIGGER "note it" DISABLE', db=mesh.db)
+    assert "EVENT TRIGGER" not in run_module("pg_subscription_mm", mesh.arguments(mesh.b, copy_data=True), fails=True)["msg"]
+
+
 def test_failover(run_module: RunModule, mesh: Mesh) -> None:
     """An option of PostgreSQL 17."""
     arguments = mesh.arguments(mesh.a, failover=True)

@@ -117,12 +117,16 @@ def check_tables(wanted: Wanted, names: t.Collection[TableName], tables: Tables,
         _check_readable(wanted, names, tables)
 
 
-def check_nonempty(wanted: Wanted, tables: Tables) -> None:
+def check_nonempty(wanted: Wanted, tables: Tables, event_triggers: t.Sequence[str] = ()) -> None:
+    """``event_triggers``: of others. What one of them writes down would be there again with the next thing that is defined."""
     if tables.nonempty and not wanted.copy_into_nonempty:
+        again = [f"ALTER EVENT TRIGGER {shown(name)} DISABLE" for name in event_triggers]
+        before = "First, since event triggers can write rows anew until this node has joined"
         raise MultimasterError(
             f"copy_data would copy into tables that hold rows: {listed(tables.nonempty)}. Set copy_data to false where the rows "
             "came from this node, set copy_into_nonempty to true where conflicts are merged, or empty the tables on this node. "
             + emptying()
+            + (f" {before}: {'; '.join(again)}." if again else "")
         )
 
 

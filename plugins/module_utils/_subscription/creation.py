@@ -41,7 +41,7 @@ def plan_creation(wanted: Wanted, state: State) -> Plan:
     behind = [] if copies else _rows_left_behind(wanted, state, tables, begins=slot.outcome == "created")
     checks.check_tables(wanted, tables, state.tables, copy=copies)
     if copies:
-        checks.check_nonempty(wanted, state.tables)
+        checks.check_nonempty(wanted, state.tables, state.local.event_triggers)
     plan = Plan(warnings=behind + _locales_apart(state.local, state.peer))
     use_slot(plan, wanted, slot, marked=state.local.slot_made_here)
     plan.statements += _creation_statements(wanted, marked=state.local.slot_made_here or CREATE in slot.actions)

@@ -67,6 +67,9 @@ SELECT current_setting('multimaster.lock')::bool AS locked,{LOCALE} AS locale,
          WHERE o.subslotname IS NOT NULL
            AND NOT (o.subname = %(name)s AND d.datname = current_database())) AS others,
        (SELECT jsonb_agg(oid::bigint) FROM pg_subscription) AS subscription_oids,
+       (SELECT jsonb_agg(evtname ORDER BY evtname)
+          FROM pg_event_trigger JOIN pg_proc f ON f.oid = evtfoid JOIN pg_namespace n ON n.oid = f.pronamespace
+         WHERE evtenabled <> 'D' AND nspname <> 'multimaster') AS event_triggers,
        (SELECT to_jsonb(s) || jsonb_build_object(
                    'owner', r.rolname,
                    'comment', obj_description(s.oid, 'pg_subscription'),
@@ -142,6 +145,7 @@ def _local_from(row: dict[str, t.Any], version: int) -> Local:
         database=row["database"],
         identity=Identity(row["system_identifier"], row["started"], row["port"]),
         locale=row["locale"],
+        event_triggers=tuple(row["event_triggers"] or ()),
         standby=row["standby"],
         superuser=row["superuser"],
         max_workers=row["max_workers"],

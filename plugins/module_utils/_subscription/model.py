@@ -186,6 +186,8 @@ class Local(t.NamedTuple):
     # Of all subscriptions of this server.
     subscription_oids: frozenset[int] = frozenset()
     locale: str = ""
+    # Of others, which run whenever something is defined here.
+    event_triggers: tuple[str, ...] = ()
 
     def others_with(self, slot: str, conninfo: dict[str, str]) -> list[OtherSubscription]:
         """Those that name this slot, as far as is known of the same peer: host names are not compared."""
