@@ -64,7 +64,11 @@ class Mesh:
         for publisher in publishers or self.nodes:
             self._alter(publisher, "DISABLE")
             subscriber = self.other(publisher)
-            wait_until(lambda p=publisher, s=subscriber: self.worker(s, p) is None, what="end of the apply worker")
+
+            def is_still(publisher: Server = publisher, subscriber: Server = subscriber) -> bool:
+                return self.worker(subscriber, publisher) is None
+
+            wait_until(is_still, what="end of the apply worker")
 
     def go_on(self, *publishers: Server) -> None:
         for publisher in publishers or self.nodes:

@@ -173,7 +173,7 @@ def test_a_locked_table_is_waited_for_and_named(mesh: Mesh) -> None:
     assert mesh.policy(mesh.a)["changed"]
 
 
-BAD = {
+BAD: dict[str, tuple[str, dict[str, t.Any], str]] = {
     "no key": ("CREATE TABLE x (a int)", {"tables": ["x"]}, "public.x has no key"),
     "no key, all tables": ("CREATE TABLE x (a int)", {}, "public.x has no key"),
     "unique index only": ("CREATE TABLE x (a int NOT NULL UNIQUE)", {"tables": ["x"]}, "public.x has no key"),

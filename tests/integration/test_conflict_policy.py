@@ -215,7 +215,7 @@ def test_an_owner_who_is_not_there_is_told(mesh: Mesh, run_module: t.Callable[..
 
 
 def test_the_history_belongs_to_the_stated_role_and_is_counted(ready: Mesh, run_module: t.Callable[..., t.Any]) -> None:
-    roles = {"history_owner": "subscription_owner", "history_readers": ["replicator"]}
+    roles: dict[str, t.Any] = {"history_owner": "subscription_owner", "history_readers": ["replicator"]}
     for node in ready.nodes:
         given = ready.policy(node, **roles)
         assert set(given["diff"]["after"]) == {"history_owner", "history_readers"}

@@ -51,7 +51,8 @@ class Writer(threading.Thread):
         self._session = node.session(db)
         self._random = random.Random(seed)
         self._name = f"{node.name}{seed}"
-        self.count, self.errors = 0, []
+        self.count = 0
+        self.errors: list[psycopg2.Error] = []
 
     def run(self) -> None:
         end = time.monotonic() + SECONDS

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import typing as t
+from functools import partial
 
 import pytest
 from psycopg2 import sql
@@ -40,7 +41,11 @@ class ThreeNodes:
             subscriber.query(sql.SQL(f"ALTER SUBSCRIPTION {{}} {what}").format(name), db=self.db)
         if what == "DISABLE":
             for node in self.nodes:
-                wait_until(lambda n=node: self._workers(n) == 0, what="end of the apply workers")
+
+                def is_still(node: Server = node) -> bool:
+                    return self._workers(node) == 0
+
+                wait_until(is_still, what="end of the apply workers")
 
     def _workers(self, node: Server) -> int:
         return node.value(
@@ -52,7 +57,7 @@ class ThreeNodes:
         for publisher, subscriber in self.directions:
             lsn = publisher.value("SELECT pg_logical_emit_message(true, 'test', '')::text")
             slot = self.name(publisher, subscriber)
-            wait_until(lambda p=publisher, at=lsn, s=slot: p.value(confirmed, [at, s]), what=f"all of {slot}")
+            wait_until(partial(publisher.value, confirmed, [lsn, slot]), what=f"all of {slot}")
 
     def drop(self) -> None:
         for publisher, subscriber in self.directions:

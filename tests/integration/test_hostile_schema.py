@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import typing as t
+from functools import partial
 
 import pytest
 from hostile import APPLICATION, DATABASE, EXTENSIONS, PUBLISHED, TRAP, read, statements, whole_table
@@ -144,7 +145,7 @@ def test_rows_of_every_table_arrive_both_ways(mesh: HostileMesh) -> None:
             for row in range(0, 80, 10):
                 mesh.as_owner(node, *statements(what, row + NODE_IDS[node.name]))
         for table in tables:
-            wait_until(lambda table=table: mesh.same(table), what=f"{table} the same on both nodes after the {what}")
+            wait_until(partial(mesh.same, table), what=f"{table} the same on both nodes after the {what}")
             if what == "insert":
                 assert mesh.as_owner(mesh.nodes[0], whole_table(table)), f"insert.sql has no row for {table}"
 

@@ -125,7 +125,7 @@ def test_who_may_not_read_the_log_sees_it_too(run_module: RunModule, both: Mesh)
         "DO $$ BEGIN IF to_regrole('watcher') IS NULL THEN CREATE ROLE watcher LOGIN PASSWORD 'x'; END IF; END $$;"
         "GRANT pg_monitor TO watcher"
     )
-    watcher = {"login_user": "watcher", "login_password": "x"}
+    watcher: dict[str, t.Any] = {"login_user": "watcher", "login_password": "x"}
     assert state(run_module, both, **watcher) == ("streaming", 0)
     collide(both)
     for _number in range(5):

@@ -273,7 +273,11 @@ def test_an_idle_node_has_caught_up_after_every_end_of_its_wal(run_module: RunMo
             direction = Direction(here, there, both.slot(both.b))
             direction.begin()
             assert both.a.value(flushed, [direction.position])
-            wait_until(lambda d=direction: d.look().left == 0, 60, "confirmation")
+
+            def has_confirmed(direction: Direction = direction) -> bool:
+                return direction.look().left == 0
+
+            wait_until(has_confirmed, 60, "confirmation")
             assert compare(run_module, both, catch_up_seconds=60)["caught_up"]
             here.close()
             there.close()

@@ -155,7 +155,11 @@ def test_others_are_not_held_up(pair: Pair, module: t.Callable[..., t.Any]) -> N
             for _round in range(3):
                 wait_until(waits, what="a task that waits")
                 before = dict(drawn)
-                wait_until(lambda before=before: all(drawn[name] > before[name] + 5 for name in drawn), what="values")
+
+                def went_on(before: dict[str, int] = before) -> bool:
+                    return all(drawn[name] > before[name] + 5 for name in drawn)
+
+                wait_until(went_on, what="values")
         watch.close()
         holder.commit()
 

@@ -46,7 +46,7 @@ def test_both_directions_and_a_second_run(run_module: RunModule, mesh: Mesh) -> 
 
 
 def test_what_is_made_is_what_was_asked_for(run_module: RunModule, mesh: Mesh) -> None:
-    options = {
+    options: dict[str, t.Any] = {
         "binary": True,
         "streaming": "parallel",
         "synchronous_commit": "remote_apply",

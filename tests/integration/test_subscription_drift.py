@@ -141,8 +141,8 @@ def test_what_the_same_run_would_make_before_is_no_error_of_a_check_run(run_modu
     mesh.b.query("DROP PUBLICATION pub", db=mesh.db)
     mesh.a.query(f"REVOKE CREATE ON DATABASE {mesh.db} FROM {OWNER}")
     for publication, changed in (("pub", False), ("pub_new", True)):
-        options = {"publications": [publication], "pending_publications": [publication], "pending_owner": True}
-        arguments = mesh.arguments(mesh.a, **options)
+        pending = [publication]
+        arguments = mesh.arguments(mesh.a, publications=pending, pending_publications=pending, pending_owner=True)
         report = run_module("pg_subscription_mm", arguments, check=True)
         assert report["changed"] == changed
         assert any(f"would publish {publication}" in warning for warning in warnings_of(report))
@@ -165,10 +165,9 @@ def test_tables_that_come_and_go(run_module: RunModule, subscribed: Mesh) -> Non
 
 
 def test_a_new_table_is_copied_only_into_emptiness(run_module: RunModule, subscribed: Mesh) -> None:
-    copying = {"copy_data": True}
     subscribed.create_table("w")
     subscribed.insert(subscribed.b, 1, 2, table="w")
-    repaired = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, **copying))
+    repaired = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, copy_data=True))
     assert repaired["queries"] == [f'ALTER SUBSCRIPTION "{NAME}" REFRESH PUBLICATION WITH (copy_data = true)']
     assert subscribed.ids(subscribed.a, "w") == [1, 2]
 
@@ -176,7 +175,7 @@ def test_a_new_table_is_copied_only_into_emptiness(run_module: RunModule, subscr
     subscribed.create_table("y")
     subscribed.insert(subscribed.b, 1, 2, table="x")
     subscribed.insert(subscribed.a, 1, table="x")
-    repaired = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, **copying))
+    repaired = run_module("pg_subscription_mm", subscribed.arguments(subscribed.a, copy_data=True))
     assert repaired["queries"] == [f'ALTER SUBSCRIPTION "{NAME}" REFRESH PUBLICATION WITH (copy_data = false)']
     (warning,) = warnings_of(repaired)
     assert "public.x" in warning

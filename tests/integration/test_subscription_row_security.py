@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from servers import wait_until
+from servers import Server, wait_until
 from subscriptions import Mesh
 
 RunModule = t.Callable[..., t.Any]
@@ -47,9 +47,11 @@ def test_rows_from_before_are_copied_and_later_ones_applied_in_both_directions(r
     for server, number in ((mesh.a, 1), (mesh.b, 2)):
         server.query("UPDATE t SET v = 'visible' WHERE id = %s", [number], mesh.db)
         other = mesh.other(server)
-        wait_until(
-            lambda o=other, n=number: o.value("SELECT v FROM t WHERE id = %s", [n], mesh.db) == "visible", 60, "the update"
-        )
+
+        def has_arrived(other: Server = other, number: int = number) -> bool:
+            return other.value("SELECT v FROM t WHERE id = %s", [number], mesh.db) == "visible"
+
+        wait_until(has_arrived, 60, "the update")
     for server in (mesh.a, mesh.b):
         assert "ERROR:  the policy ran as" not in server.log_text()
 
@@ -64,8 +66,8 @@ def test_a_table_that_is_secured_later_goes_on(run_module: RunModule, mesh: Mesh
 def test_forced_row_security_is_refused_before_replication_would_stop(run_module: RunModule, secured: Mesh) -> None:
     mesh = secured
     mesh.b.query("ALTER TABLE t FORCE ROW LEVEL SECURITY", db=mesh.db)
-    for options in ({"copy_data": True}, {}):
-        refused = run_module("pg_subscription_mm", mesh.arguments(mesh.b, **options), fails=True)
+    for arguments in (mesh.arguments(mesh.b, copy_data=True), mesh.arguments(mesh.b)):
+        refused = run_module("pg_subscription_mm", arguments, fails=True)
         assert "FORCE ROW LEVEL SECURITY is set on public.t" in refused["msg"]
         assert "ALTER ROLE app BYPASSRLS" in refused["msg"]
     assert mesh.subscription(mesh.b) == {}

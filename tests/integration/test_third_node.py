@@ -58,6 +58,9 @@ class Nodes:
     def ids(self, name: str) -> list[int]:
         return [number for (number,) in self.servers[name].query("SELECT id FROM t ORDER BY id", db=self.db)]
 
+    def wait_for_ids(self, name: str, wanted: list[int]) -> None:
+        wait_until(lambda: self.ids(name) == wanted, what=f"rows on {name}")
+
 
 @pytest.fixture
 def nodes(mesh: Mesh, authority: Authority, run_module: RunModule) -> t.Iterator[Nodes]:
@@ -87,7 +90,7 @@ def test_a_third_node_joins_two_in_use_and_gets_the_rows_once(nodes: Nodes) -> N
     nodes.servers["n1"].query("INSERT INTO t VALUES (1), (2)", db=nodes.db)
     nodes.servers["n2"].query("INSERT INTO t VALUES (11), (12)", db=nodes.db)
     for name in two:
-        wait_until(lambda n=name: nodes.ids(n) == [1, 2, 11, 12], what=f"rows on {name}")
+        nodes.wait_for_ids(name, [1, 2, 11, 12])
     # Two subscriptions are missing, and neither would leave rows behind: the first one copies those of both.
     found = nodes.compare("n3", three)
     assert [(each["name"], each["loses_rows"]) for each in found] == [("sub_from_n1", False), ("sub_from_n2", False)]
@@ -98,7 +101,7 @@ def test_a_third_node_joins_two_in_use_and_gets_the_rows_once(nodes: Nodes) -> N
     for number, name in enumerate(three, 101):
         nodes.servers[name].query("INSERT INTO t VALUES (%s)", [number], nodes.db)
     for name in three:
-        wait_until(lambda n=name: nodes.ids(n) == [1, 2, 11, 12, 101, 102, 103], what=f"rows on {name}")
+        nodes.wait_for_ids(name, [1, 2, 11, 12, 101, 102, 103])
         assert nodes.compare(name, three) == []
 
 

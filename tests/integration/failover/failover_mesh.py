@@ -168,18 +168,18 @@ class Load:
 
     @property
     def keys(self) -> list[int]:
-        return [key for key, _ignored, _ignored in self.acknowledged]
+        return [key for key, _at, _node in self.acknowledged]
 
     def nodes_since(self, moment: float) -> set[str]:
-        return {node for _ignored, at, node in self.acknowledged if at > moment}
+        return {node for _key, at, node in self.acknowledged if at > moment}
 
     def longest_gap(self) -> float:
         """Between two acknowledgements that follow each other, in seconds."""
-        return longest_gap([at for _ignored, at, _ignored in self.acknowledged])
+        return longest_gap([at for _key, at, _node in self.acknowledged])
 
     def quiet_gap(self, until: float) -> float:
         """The longest one before that moment."""
-        return longest_gap([at for _ignored, at, _ignored in self.acknowledged if at < until])
+        return longest_gap([at for _key, at, _node in self.acknowledged if at < until])
 
     async def until(self, condition: t.Callable[[], t.Any], seconds: float = PATIENCE, what: str = "the condition") -> None:
         await until(condition, seconds, what)

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 import typing as t
+from functools import partial
 
 import httpx
 import pytest
@@ -153,7 +154,7 @@ def test_searches_leave_connections_for_writes(api: Api, imdb: FailoverMesh) -> 
     assert sorted(each.result().status_code for each in searches) == [200] * 2 + [503] * 8
 
 
-BAD = [
+BAD: list[tuple[str, str, dict[str, t.Any], int]] = [
     ("POST", "/generos", {"content": b""}, 400),
     ("POST", "/generos", {"content": b"{"}, 400),
     ("POST", "/generos", {"content": b'{"genero": "\xff\xfe"}'}, 400),
@@ -287,10 +288,13 @@ def test_a_forced_switch_is_followed_while_the_node_is_still_catching_up(api: Ap
     imdb.pause(imdb.a)
     assert api.http.post("/generos", json={"genero": "Not there yet"}).status_code == 201
     imdb.b.stop("immediate")
-    for state, then in (("aside", imdb.b.start), ("catching_up", lambda: None)):
-        for instance in (api, second_api):
-            wait_until(lambda i=instance, s=state: i.http.get("/health").json()["nodes"]["pg2"] == s, what=f"pg2 {state}")
-        then()
+
+    def both_say(state: str) -> bool:
+        return all(instance.http.get("/health").json()["nodes"]["pg2"] == state for instance in (api, second_api))
+
+    wait_until(lambda: both_say("aside"), what="pg2 aside")
+    imdb.b.start()
+    wait_until(lambda: both_say("catching_up"), what="pg2 catching_up")
     assert api.switch("/pg2", force="true").status_code == 200
     wait_until(lambda: second_api.http.get("/active-node").json()["node"] == "pg2", what="followed")
     # Nobody has brought the missing rows meanwhile.
@@ -309,7 +313,7 @@ def test_both_masters_down_is_said_at_once_and_ends_by_itself(api: Api, imdb: Fa
     for method, path in (("GET", "/generos"), ("POST", "/generos"), ("GET", "/active-node")):
         body = {"genero": "x"} if method == "POST" else None
         # One that is waited for would take as long as an attempt may.
-        assert fastest(lambda m=method, p=path, b=body: api.http.request(m, p, json=b)) < PATIENT["deadline"]
+        assert fastest(partial(api.http.request, method, path, json=body)) < PATIENT["deadline"]
         answer = api.http.request(method, path, json=body)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) >= 1
@@ -328,25 +332,38 @@ def test_instances_go_on_without_redis_and_agree_again_with_it(
 ) -> None:
     record = json.loads(redis_pair[0].client().get("failover:active"))
     assert sorted(record) == ["by", "epoch", "node", "since"]
-    # One that hangs, then one away: the other is enough.
-    for target, fault in (("pg2", lambda: redis_pair[0].signal(signal.SIGSTOP)), ("pg1", redis_pair[0].stop)):
-        fault()
+
+    def assert_followed(target: str) -> None:
         assert api.switch(f"/{target}").status_code == 200
-        wait_until(lambda n=target: second_api.http.get("/active-node").json()["node"] == n, what="followed through one server")
+        wait_until(lambda: second_api.http.get("/active-node").json()["node"] == target, what="followed through one server")
+
+    # One that hangs, then one away: the other is enough.
+    redis_pair[0].signal(signal.SIGSTOP)
+    assert_followed("pg2")
+    redis_pair[0].stop()
+    assert_followed("pg1")
     assert second_api.switch("/pg2").status_code == 200
     wait_until(lambda: api.http.get("/active-node").json()["node"] == "pg2", what="followed the other way")
     # Both away: each by its own probes.
     redis_pair[1].stop()
     kill(imdb.b)
     for instance in (api, second_api):
-        wait_until(lambda i=instance: i.http.get("/active-node").json().get("node") == "pg1", what="failover without Redis")
+
+        def is_over(instance: Api = instance) -> bool:
+            return instance.http.get("/active-node").json().get("node") == "pg1"
+
+        wait_until(is_over, what="failover without Redis")
         assert instance.http.post("/generos", json={"genero": f"Alone {instance.port}"}).status_code == 201
     start_again(imdb.b)
     for server in redis_pair:
         server.start()
     for server in redis_pair:
         with server.client() as client:
-            wait_until(lambda c=client: "pg1" in (c.get("failover:active") or ""), what="the record is back")
+
+            def is_back(client: t.Any = client) -> bool:
+                return "pg1" in (client.get("failover:active") or "")
+
+            wait_until(is_back, what="the record is back")
     for instance in (api, second_api):
         instance.wait_until_up()
     epochs = {instance.http.get("/active-node").json()["epoch"] for instance in (api, second_api)}
@@ -379,7 +396,7 @@ def test_redis_servers_that_hang_hold_up_nobody(api: Api, redis_pair: list[Redis
         wait_until(lambda: api.http.get("/backups").status_code == 503, what="the catalogue away")
         for path, status in (("/status", 200), ("/backups", 503)):
             # One that waits for both servers again would take as long as an answer of theirs may, a second.
-            assert fastest(lambda p=path: api.http.get(p)) < 1
+            assert fastest(partial(api.http.get, path)) < 1
             answer = api.http.get(path)
             assert answer.status_code == status
             assert status == 503 or answer.json()["backups"] is None

@@ -139,7 +139,11 @@ def test_one_name_on_two_nodes_is_repaired_as_the_readme_says(imdb: FailoverMesh
     errors = "SELECT apply_error_count FROM pg_stat_subscription_stats WHERE subname = %s"
     for node in imdb.nodes:
         name = imdb.subscription(imdb.other(node))
-        wait_until(lambda node=node, name=name: node.value(errors, [name]) > 0, what="both stand still")
+
+        def stands_still(node: Server = node, name: str = name) -> bool:
+            return node.value(errors, [name]) > 0
+
+        wait_until(stands_still, what="both stand still")
     for node in imdb.nodes:
         node.query("DELETE FROM generos WHERE genero = 'Twice'", db=imdb.db)
     imdb.meet()

@@ -304,7 +304,11 @@ def test_a_planned_switch_fails_nothing_and_is_short(mesh: FailoverMesh) -> None
                 assert client.active is not None
                 assert client.active.name == target
                 assert not await client.switch_to(target)
-                await until(lambda at=at, target=target: target in load.nodes_since(at), what="writes there")
+
+                def are_there(at: float = at, target: str = target) -> bool:
+                    return target in load.nodes_since(at)
+
+                await until(are_there, what="writes there")
         return load, quiet_gap
 
     load, quiet_gap = asyncio.run(story())

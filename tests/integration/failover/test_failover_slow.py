@@ -27,7 +27,7 @@ class Slowed:
 
     def __init__(self, client: FailoverClient, relays: t.Sequence[Relay], load: Load) -> None:
         self.client, self.relays, self.load = client, relays, load
-        self._before = 0
+        self._before = 0.0
 
     def slow(self, *delays: float) -> None:
         self._before = time.time()

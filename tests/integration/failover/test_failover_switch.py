@@ -12,6 +12,7 @@ import pytest
 from api_process import REDIS_PASSWORD, RedisServer
 from failover_mesh import PATIENT, FailoverMesh, until
 from multimaster_failover import Agreement, Attempt, FailoverClient, Record
+from multimaster_failover.following import Follower
 from multimaster_failover.redis_agreement import RedisAgreement
 
 INSERT = "INSERT INTO public.journal (id, v) VALUES (%s, %s)"
@@ -136,10 +137,20 @@ def test_a_switch_is_followed_with_the_next_look_at_the_record(mesh: FailoverMes
             await ready(first, second)
             for target in ("pg2", "pg1", "pg2"):
                 assert await first.switch_to(target)
-                await until(lambda: first._follower._told is first.record, what="the record is told")
+                follower = first._follower
+                assert follower is not None
+
+                def is_told(follower: Follower = follower) -> bool:
+                    return follower._told is first.record
+
+                await until(is_told, what="the record is told")
                 # One look may have begun before that.
                 before = counted.reads
-                await until(lambda before=before: counted.reads >= before + 2, what="looks at the record")
+
+                def was_read(before: int = before) -> bool:
+                    return counted.reads >= before + 2
+
+                await until(was_read, what="looks at the record")
                 assert second.active is not None
                 assert second.active.name == target
                 assert second.record == first.record

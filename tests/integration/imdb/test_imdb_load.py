@@ -210,7 +210,7 @@ def test_going_back_to_the_older_file_loads_it_again(imdb: t.Any, files: Files, 
 
 def test_bad_lines_are_kept_aside_and_the_load_goes_on(imdb: t.Any, files: Files, load: Load) -> None:
     good = "tt000000{0}\tmovie\tT\tT\t0\t\\N\t\\N\t\\N\t\\N"
-    bad = ["tt0000003\tmovie", good.format(2), b"tt0000004\tmovie\t\xe9"]
+    bad: list[str | bytes] = ["tt0000003\tmovie", good.format(2), b"tt0000004\tmovie\t\xe9"]
     files.write("title.basics", good.format(1), good.format(2), *bad, good.format(5))
     files.write(
         "title.ratings",

@@ -430,8 +430,8 @@ def test_a_target_before_a_damaged_and_before_a_missing_segment(backed_up: Host,
             assert backed_up.copy_rows() == list(range(1, 8))
             backed_up.stop_copy()
         # One after the damage is not reached, and the server says so instead of opening.
-        for arguments in ({"type": "time", "target": moment}, {"type": "xid", "target": xid}):
-            assert backed_up.restore(delta=True, **arguments).warned(segment)
+        for kind, target in (("time", moment), ("xid", xid)):
+            assert backed_up.restore(delta=True, type=kind, target=target).warned(segment)
             assert "FATAL" in refusal_to_start(backed_up)
     with backed_up.file_kept(file):
         backed_up.run("rm", file)

@@ -106,8 +106,14 @@ def test_after_an_upgrade_only_a_time_or_a_label_leads_to_the_former_cluster(bac
             "options": {"pg1-path": other_cluster, "online": False},
         },
     )
-    targets = ({}, {"type": "immediate"}, {"type": "xid", "target": "9999"}, {"type": "name", "target": "x"})
-    for target in ({"type": "lsn", "target": "F/0"}, *targets):
+    targets: list[dict[str, t.Any]] = [
+        {"type": "lsn", "target": "F/0"},
+        {},
+        {"type": "immediate"},
+        {"type": "xid", "target": "9999"},
+        {"type": "name", "target": "x"},
+    ]
+    for target in targets:
         told = backed_up.restore(fails=True, check=True, **target)
         assert "is of the cluster that it held before it was upgraded" in told["msg"]
         assert label in told["msg"]
