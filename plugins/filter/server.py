@@ -11,7 +11,6 @@ import typing as t
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._access import access_lines
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._database_access import database_access
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._files import files_differing
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import is_of_all, privileges_of_all
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_differences import (
     privileges_unknown_named,
     privileges_wanted,
@@ -30,11 +29,6 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_var
 )
 
 
-def privileges_by_object(entries: t.Sequence[t.Mapping[str, t.Any]], of_all: bool) -> list[t.Mapping[str, t.Any]]:
-    """The entries for all objects of a schema, or the others."""
-    return [entry for entry in entries if is_of_all(entry) is of_all]
-
-
 class FilterModule:
     def filters(self) -> dict[str, t.Callable[..., t.Any]]:
         return {
@@ -42,8 +36,6 @@ class FilterModule:
             "database_access": database_access,
             "files_differing": files_differing,
             "host_problems": host_problems,
-            "privileges_by_object": privileges_by_object,
-            "privileges_of_all": privileges_of_all,
             "privileges_unknown_named": privileges_unknown_named,
             "privileges_wanted": privileges_wanted,
             "server_differences": server_differences,

@@ -71,7 +71,8 @@ options:
     default: false
   history_owner:
     description:
-      - The role that owns the history, and with whose rights it is written.
+      - The role that owns the history, and with whose rights it is written. A name that holds a double quote is written in double
+        quotes, with that one doubled, as all names here.
       - The history is part of a publication of all tables, though nothing of it is ever replicated. The owner of the
         subscriptions must be able to act as its owner, and should not be a superuser. The subscriptions' owner itself is a
         good choice.

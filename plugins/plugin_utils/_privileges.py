@@ -4,7 +4,10 @@
 
 # This plugin_utils file is private to the collection.
 
-"""What psql is told to grant on all objects of a schema: its own variables hold the names, so that psql quotes them."""
+"""The statements that grant and revoke what entries of postgresql_privileges say.
+
+Names are quoted here, whatever they hold: those of what a role has too much of are of the users' own making.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +16,66 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
-_KINDS = {"table": "TABLES", "sequence": "SEQUENCES"}
-_PRIVILEGE = re.compile(r"[A-Za-z]+( [A-Za-z]+)*")
+Entry = t.Mapping[str, t.Any]
+
+# What is compared in one look, and so set by statements; entries of other types are set by every run.
+PRIVILEGE_TYPES = ("database", "schema", "table", "sequence", "default_privs")
+_DEFAULT_KINDS = ("TABLES", "SEQUENCES", "FUNCTIONS", "TYPES", "SCHEMAS")
+_PRIVILEGE = re.compile(r"[A-Za-z]+([ _][A-Za-z]+)*")
 
 
-def is_of_all(entry: t.Mapping[str, t.Any]) -> bool:
-    """Whether the entry of postgresql_privileges is for all tables or sequences of a schema."""
-    return list(entry.get("objs") or []) == ["ALL_IN_SCHEMA"] and entry.get("type", "table") in _KINDS
+def privilege_statements(entry: Entry) -> list[str]:
+    """What makes the server as an entry of PRIVILEGE_TYPES has it."""
+    privs, who = _privileges(entry), _roles(entry["roles"])
+    if entry.get("type", "table") == "default_privs":
+        return _defaults(entry, privs, who)
+    what = f"{privs} ON {_objects(entry)}"
+    if entry.get("state", "present") == "absent":
+        return [f"REVOKE {what} FROM {who}"]
+    grant = f"GRANT {what} TO {who}"
+    option = entry.get("grant_option")
+    if option is None:
+        return [grant]
+    return [f"{grant} WITH GRANT OPTION"] if option else [grant, f"REVOKE GRANT OPTION FOR {what} FROM {who}"]
 
 
-def privileges_of_all(entry: t.Mapping[str, t.Any], role: str) -> str:
-    """The statement for one role of an entry of all objects; psql's variables ``schema`` and ``role`` are the names."""
-    privileges = [str(privilege).strip() for privilege in entry.get("privs") or []]
-    for privilege in privileges:
+def quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _privileges(entry: Entry) -> str:
+    privs = [str(privilege).strip() for privilege in entry.get("privs") or []]
+    for privilege in privs:
         if not _PRIVILEGE.fullmatch(privilege):
             raise AnsibleFilterError(f"postgresql_privileges has {privilege}, which is no privilege.")
-    what = f"{', '.join(privileges).upper()} ON ALL {_KINDS[entry.get('type', 'table')]} IN SCHEMA :\"schema\""
-    who = "PUBLIC" if role.upper() == "PUBLIC" else ':"role"'
-    if entry.get("state", "present") == "absent":
-        return f"REVOKE {what} FROM {who};\n"
-    option = entry.get("grant_option")
-    grant = f"GRANT {what} TO {who}{' WITH GRANT OPTION' if option else ''};\n"
-    return grant if option is not False else f"{grant}REVOKE GRANT OPTION FOR {what} FROM {who};\n"
+    return ", ".join(privilege.upper().replace("_", " ") for privilege in privs)
+
+
+def _roles(roles: t.Iterable[str]) -> str:
+    return ", ".join("PUBLIC" if role.upper() == "PUBLIC" else quoted(role) for role in roles)
+
+
+def _objects(entry: Entry) -> str:
+    kind = entry.get("type", "table")
+    objs = list(entry.get("objs") or [])
+    if kind in ("database", "schema"):
+        return f"{kind.upper()} {', '.join(map(quoted, objs or [entry['database']]))}"
+    schema = quoted(entry.get("schema") or "public")
+    if objs == ["ALL_IN_SCHEMA"]:
+        return f"ALL {kind.upper()}S IN SCHEMA {schema}"
+    return f"{kind.upper()} {', '.join(f'{schema}.{quoted(name)}' for name in objs)}"
+
+
+def _defaults(entry: Entry, privs: str, who: str) -> list[str]:
+    """Of a role's future objects: these privileges and no others."""
+    makers = f" FOR ROLE {', '.join(map(quoted, entry['target_roles']))}" if entry.get("target_roles") else ""
+    place = f" IN SCHEMA {quoted(entry['schema'])}" if entry.get("schema") else ""
+    option = " WITH GRANT OPTION" if entry.get("grant_option") else ""
+    statements = []
+    for kind in entry.get("objs") or []:
+        if kind not in _DEFAULT_KINDS:
+            raise AnsibleFilterError(f"postgresql_privileges has default_privs on {kind}; there are {', '.join(_DEFAULT_KINDS)}.")
+        statements.append(f"ALTER DEFAULT PRIVILEGES{makers}{place} REVOKE ALL ON {kind} FROM {who}")
+        if entry.get("state", "present") == "present":
+            statements.append(f"ALTER DEFAULT PRIVILEGES{makers}{place} GRANT {privs} ON {kind} TO {who}{option}")
+    return statements

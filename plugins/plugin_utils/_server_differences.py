@@ -17,12 +17,15 @@ import json
 import os
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import (
+    PRIVILEGE_TYPES,
+    privilege_statements,
+    quoted,
+)
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._scram import DEFAULT_ITERATIONS, scram_sha_256
 
 Mapping = t.Mapping[str, t.Any]
 
-# The types of privileges whose state is read; entries of other types are set by every run.
-PRIVILEGE_TYPES = ("database", "schema", "table", "sequence", "default_privs")
 DEFAULT_FLAGS = {
     "SUPERUSER": False,
     "CREATEROLE": False,
@@ -173,11 +176,30 @@ def privileges_differing(privileges: t.Sequence[Mapping], server: Mapping) -> li
     ]
 
 
-def column_privileges(privileges: t.Sequence[Mapping], server: Mapping) -> list[dict[str, str]]:
-    """What makes the privileges on columns as the entries have them: statements, each with its database.
+def privileges_due(privileges: t.Sequence[Mapping], server: Mapping) -> list[dict[str, str]]:
+    """What makes the privileges as the entries have them: statements, each with its database.
 
-    They come last: to revoke a privilege on a table revokes it on each of its columns.
+    Those on columns come last: to revoke a privilege on a table revokes it on each of its columns.
     """
+    granted = [entry for entry in privileges_differing(privileges, server) if entry.get("type", "table") in PRIVILEGE_TYPES]
+    surplus = [{**entry, "roles": [entry["role"]], "state": "absent"} for entry in privileges_surplus(server)]
+    return [
+        *(
+            {"database": entry["database"], "statement": statement}
+            for entry in (*granted, *surplus)
+            for statement in privilege_statements(entry)
+        ),
+        *column_privileges(privileges, server),
+    ]
+
+
+def privileges_of_other_types(privileges: t.Sequence[Mapping]) -> list[Mapping]:
+    """The entries whose state is not read."""
+    return [entry for entry in privileges if entry.get("type", "table") not in PRIVILEGE_TYPES]
+
+
+def column_privileges(privileges: t.Sequence[Mapping], server: Mapping) -> list[dict[str, str]]:
+    """The same for privileges on columns."""
     different = {index for contents in _contents(server) for index in contents["privileges"]["different"]}
     different.difference_update(_unknown(server))
     found = [
@@ -197,14 +219,10 @@ def column_privileges(privileges: t.Sequence[Mapping], server: Mapping) -> list[
 
 def _on_columns(name: str, schema: str, privs: t.Sequence[str], roles: t.Sequence[str], is_granted: bool) -> str:
     table, column = json.loads(name)
-    what = ", ".join(f"{priv.upper()} ({_quoted(column)})" for priv in privs)
-    to = ", ".join("PUBLIC" if role.upper() == "PUBLIC" else _quoted(role) for role in roles)
+    what = ", ".join(f"{priv.upper()} ({quoted(column)})" for priv in privs)
+    to = ", ".join("PUBLIC" if role.upper() == "PUBLIC" else quoted(role) for role in roles)
     words = ("GRANT", "TO") if is_granted else ("REVOKE", "FROM")
-    return f"{words[0]} {what} ON {_quoted(schema)}.{_quoted(table)} {words[1]} {to}"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+    return f"{words[0]} {what} ON {quoted(schema)}.{quoted(table)} {words[1]} {to}"
 
 
 def privileges_surplus(server: Mapping, of_columns: bool = False) -> list[dict[str, t.Any]]:
@@ -254,7 +272,7 @@ def server_differences(wanted: Mapping, server: Mapping) -> dict[str, t.Any]:
         "schema_files": files,
         "schema_files_due": schema_files_due(files),
         "privileges": privileges_differing(wanted["privileges"], server),
-        "privileges_surplus": privileges_surplus(server),
-        "column_privileges": column_privileges(wanted["privileges"], server),
+        "privileges_due": privileges_due(wanted["privileges"], server),
+        "privileges_of_other_types": privileges_of_other_types(wanted["privileges"]),
         "privileges_unknown": privileges_unknown(wanted["privileges"], server),
     }

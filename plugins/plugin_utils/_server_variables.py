@@ -16,7 +16,7 @@ import re
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._access import access_problems
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import is_of_all
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._privileges import PRIVILEGE_TYPES
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._server_differences import DEFAULT_FLAGS
 
 Mapping = t.Mapping[str, t.Any]
@@ -122,18 +122,18 @@ def _privilege_problems(values: Mapping) -> t.Iterator[str]:
     """community.postgresql takes lists of names as one text, and a dot for the end of a schema's name."""
     for variable in ("postgresql_privileges", "postgresql_mesh_privileges"):
         for entry in values.get(variable, ()):
-            if is_of_all(entry):
+            # The role's own statements quote what they name.
+            if entry.get("type", "table") in PRIVILEGE_TYPES:
                 continue
             schemas = [entry["schema"]] if entry.get("schema") else []
-            schemas += entry.get("objs") or [] if entry.get("type") == "schema" else []
             wrong = [name for name in schemas if set(name) & set('",.')]
-            if entry.get("type", "table") not in ("schema", "function", "procedure"):
+            if entry["type"] not in ("function", "procedure"):
                 wrong += [name for name in entry.get("objs") or [] if "," in name]
             for name in dict.fromkeys(wrong):
                 yield (
-                    f"{variable} has {name}, in {entry['database']}: no privileges can be given here on what has a comma in its "
-                    "name, or on a schema with a quote or a dot in it. Rename it, or take it out of the variable; of a mesh's "
-                    "database, out of access_schemas."
+                    f"{variable} has {name}, in {entry['database']}: no privileges of the type {entry['type']} can be given here "
+                    "on what has a comma in its name, or in a schema with a quote or a dot in it. Rename it, or take it out of "
+                    "the variable."
                 )
 
 

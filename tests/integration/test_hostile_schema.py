@@ -63,7 +63,7 @@ class HostileMesh:
             "publication": ("pg_publication", {**login, "name": PUBLICATION, "all_tables": True, "owner": "postgres"}),
             "sequences": ("pg_sequence_mm", {**login, "node_id": NODE_IDS[node.name]}),
             "policy": ("pg_conflict_policy", {**login, "policy": "last_update_wins", "node_id": NODE_IDS[node.name],
-                                              "exclude": WITHOUT_POLICY, "history_owner": OWNER}),
+                                              "exclude": WITHOUT_POLICY, "history_owner": '"' + OWNER.replace('"', '""') + '"'}),
             "subscription": ("pg_subscription_mm", {
                 **login, "name": f"sub_from_{peer.name}", "slot_name": self.slot(peer), "publications": [PUBLICATION],
                 "owner": "subscription_owner", "peer": peer.as_peer(node), "peer_password": REPLICATOR_PASSWORD,

@@ -11,10 +11,11 @@ import threading
 import typing as t
 
 import pytest
-from servers import Pair, Server
+import yaml
+from servers import ROOT, Pair, Server
 from subscriptions import SECRETS, Mesh
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import settings
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options, settings
 
 RunModule = t.Callable[..., t.Any]
 
@@ -241,3 +242,26 @@ def test_what_any_user_may_set_is_stated_or_left_alone_for_a_reason(pair: Pair) 
     assert [n for n in names if n not in stated and not any(fnmatch.fnmatch(n, pattern) for pattern in patterns)] == []
     assert [pattern for pattern in patterns if not fnmatch.filter(names, pattern)] == []
     assert [name for name in stated if any(fnmatch.fnmatch(name, pattern) for pattern in patterns)] == []
+
+
+@pytest.mark.parametrize(
+    ("tables", "database", "expected"),
+    [
+        ("app", "app", "app"),
+        ("app", "postgres", "app"),
+        ("postgres", "app", "app"),
+        ("postgres", "postgres", "postgres"),
+        (None, "app", "app"),
+    ],
+)
+def test_imdb_is_loaded_by_a_superuser_only_where_nobody_else_has_a_hand_in_it(
+    pair: Pair, tables: str | None, database: str, expected: str
+) -> None:
+    """As whom role imdb logs in: whoever owns the database can put something of his in the place of a superuser's table."""
+    pair.a.query(f"ALTER DATABASE {pair.db} OWNER TO {database}")
+    if tables:
+        pair.a.query(f"CREATE TABLE titles (); ALTER TABLE titles OWNER TO {tables}", db=pair.db)
+    (task,) = yaml.safe_load((ROOT / "roles/imdb/tasks/owner.yml").read_text())
+    with contextlib.closing(pair.a.session(pair.db, options=options("look"))) as session, session.cursor() as cursor:
+        cursor.execute(task["community.postgresql.postgresql_query"]["query"])
+        assert cursor.fetchall() == [(expected,)]

@@ -20,6 +20,7 @@ from servers import ROOT, Server, binaries
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import options, psql_preamble
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils import _server_differences as differences
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._database_access import database_access
 
 ROLE = ROOT / "roles/postgresql"
 OWNER = "hostile owner"
@@ -237,3 +238,60 @@ def test_a_look_sees_privileges_on_columns(server: Server) -> None:
     found, statements = answer()
     assert found["different"] == [0]
     assert statements == ['REVOKE UPDATE ("b c") ON "public"."T ""1""" FROM "replicator"']
+
+
+AWKWARD = ['a "x", articles', "x,y", "dot.ted", "per % cent {{ x }}", "line\nbreak"]
+
+
+def test_what_a_look_finds_is_set_whatever_names_hold(server: Server) -> None:
+    """By the statements that the role then runs: rights of PUBLIC that were given by hand, names of the owner's own choice."""
+    schema = 'Schéma "1".x'
+    names = ", ".join(f'public."{name.replace(chr(34), chr(34) * 2)}"' for name in AWKWARD)
+    as_owner(server, f'CREATE SCHEMA "{schema.replace(chr(34), chr(34) * 2)}"', 'CREATE TABLE "Schéma ""1"".x".t ()')
+    for name in names.split(", public."):
+        as_owner(server, f"CREATE TABLE public.{name.removeprefix('public.')} (id int)")
+    stated = [
+        {"database": DATABASE, "type": "schema", "objs": [schema], "privs": ["USAGE"], "roles": ["replicator"]},
+        {"database": DATABASE, "schema": schema, "objs": ["ALL_IN_SCHEMA"], "privs": ["SELECT"], "roles": ["replicator"]},
+        {"database": DATABASE, "schema": "public", "objs": ["ALL_IN_SCHEMA"], "privs": ["SELECT"], "roles": ["replicator"]},
+        {"database": DATABASE, "type": "default_privs", "schema": schema, "objs": ["TABLES"], "privs": ["SELECT"],
+         "roles": ["replicator"], "target_roles": [OWNER]},
+    ]  # fmt: skip
+    values = {name: [] for name in ("hba", "schema_files", "replication_peers", "replication_databases")}
+    values["databases"] = [{"name": DATABASE}]
+    wanted = database_access(stated, values)
+
+    def due() -> list[str]:
+        asked = [{**each, "index": each["index"] + 1} for each in differences.privileges_wanted(wanted)]
+        done, _log = look(server, options("look", 16), asked)
+        assert done.returncode == 0, done.stderr
+        found = json.loads(done.stdout.splitlines()[-1])
+        # The look's own first entry is another test's.
+        found["privileges"]["different"] = [index - 1 for index in found["privileges"]["different"] if index]
+        found["privileges"]["unknown"] = [index - 1 for index in found["privileges"]["unknown"] if index]
+        return [each["statement"] for each in differences.privileges_due(wanted, {"contents": {DATABASE: found}})]
+
+    def set_all() -> None:
+        session = server.session(DATABASE, options=options("change", 16))
+        try:
+            for statement in due():
+                session.cursor().execute(statement)
+        finally:
+            session.close()
+
+    assert any("CONNECT, TEMPORARY ON DATABASE" in statement and "FROM PUBLIC" in statement for statement in due())
+    set_all()
+    assert due() == []
+    # By hand, as who owns it may.
+    as_owner(
+        server, f'GRANT CONNECT ON DATABASE "{DATABASE}" TO PUBLIC', f"GRANT INSERT ON {names} TO replicator",
+        "REVOKE USAGE ON SCHEMA " + '"Schéma ""1"".x" FROM replicator',
+    )  # fmt: skip
+    assert len(due()) == 3
+    set_all()
+    assert due() == []
+    session = server.session(DATABASE, options=options("look", 16))
+    cursor = session.cursor()
+    cursor.execute("SELECT has_database_privilege('app', current_database(), 'CONNECT')")
+    assert cursor.fetchone() == (False,)
+    session.close()

@@ -60,12 +60,12 @@ def test_the_defaults_are_right() -> None:
         ({"postgresql_databases": [{"name": 'a "b"'}]}, 'postgresql_databases has a "b": a database whose name has'),
         ({"postgresql_databases": [{"name": "50 %"}]}, "postgresql_databases has 50 %: a database whose name has"),
         (
-            {"postgresql_privileges": [{"database": "a", "type": "schema", "objs": ["my.schema"], "roles": ["r"]}]},
-            "postgresql_privileges has my.schema, in a: no privileges can be given here",
+            {"postgresql_privileges": [{"database": "a", "type": "type", "objs": ["a,b"], "roles": ["r"]}]},
+            "postgresql_privileges has a,b, in a: no privileges of the type type can be given here",
         ),
         (
-            {"postgresql_mesh_privileges": [{"database": "a", "type": "default_privs", "schema": 'a"b', "roles": ["r"]}]},
-            'postgresql_mesh_privileges has a"b, in a: no privileges can be given here',
+            {"postgresql_mesh_privileges": [{"database": "a", "type": "function", "schema": 'a"b', "roles": ["r"]}]},
+            'postgresql_mesh_privileges has a"b, in a: no privileges of the type function can be given here',
         ),
         ({"postgresql_roles": [{"name": "50 %"}]}, "postgresql_roles has 50 %: a role cannot be given"),
         ({"postgresql_roles": [{"name": "postgres"}]}, "belongs to the server itself"),

@@ -23,7 +23,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.s
 from ansible_collections.multimaster.postgresql.plugins.module_utils._conflict.sql import MAX_NODE_ID, Settings
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.connection import Connection
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import shown
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.names import identifier, shown
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.own_schema import require_own_schema
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.runner import Plan
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.statements import compose, sql
@@ -61,14 +61,15 @@ class ConflictManager:
         self._params = params
         self._connection = connection
         self._selection = Selection.of(params)
+        self._owner = identifier(params["history_owner"], "The name in history_owner") if params["history_owner"] else ""
         self._settings = None
         if params["policy"] == LAST_UPDATE_WINS:
             self._settings = Settings(
                 params["node_id"],
                 params["history_days"],
                 params["delete_window"],
-                params["history_owner"],
-                tuple(params["history_readers"]),
+                self._owner,
+                tuple(identifier(role, "The name in history_readers") for role in params["history_readers"]),
             )
 
     def read(self) -> State:
@@ -78,7 +79,7 @@ class ConflictManager:
 
     def _require_owner(self) -> None:
         """In check mode as in a run, which the server would end at its first statement for it."""
-        owner = self._params["history_owner"]
+        owner = self._owner
         if self._settings is None or not owner or self._params["pending_owner"]:
             return
         if not self._connection.fetch_value("SELECT count(*) FROM pg_roles WHERE rolname = %s", [owner]):
