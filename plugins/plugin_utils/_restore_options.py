@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import typing as t
+from functools import partial
 
 from ansible.module_utils.parsing.convert_bool import boolean
 
@@ -90,7 +91,7 @@ def restore_option_problems(given: t.Mapping[str, t.Any], nodes: t.Sequence[str]
     if given.get("restore_host", given.get("restore_node")) not in hosts and "restore_host" in given:
         problems.append(f"restore_host is {given['restore_host']}, which is no host of the inventory.")
     for name, value in given.items():
-        check(lambda name=name, value=value: _check_text(name, value))  # type: ignore[misc]
+        check(partial(_check_text, name, value))
     for name in _YES_OR_NO:
         if name in given and not _is_yes_or_no(given[name]):
             problems.append(f"{name} is {given[name]}; there are true and false.")

@@ -55,6 +55,9 @@ def wanted(**changes: t.Any) -> Wanted:
     return Wanted(**{**defaults, **changes})
 
 
+WORKER = Worker(7, received_lsn=95, age=60)
+
+
 def subscription(**changes: t.Any) -> Subscription:
     options = {**OPTIONS, **{name: changes.pop(name) for name in list(changes) if name in OPTIONS}}
     defaults: dict[str, t.Any] = {
@@ -69,7 +72,7 @@ def subscription(**changes: t.Any) -> Subscription:
         "creation_options": {"two_phase": False, "failover": None},
         "remote_lsn": 90,
         "tables": {T: "r", U: "r"},
-        "worker": Worker(7, received_lsn=95, age=60),
+        "worker": WORKER,
     }
     return Subscription(**{**defaults, **changes})
 
@@ -113,10 +116,13 @@ def nothing_yet(**changes: t.Any) -> State:
     return State(**{"local": local(), "peer": peer(), "tables": tables(), **changes})
 
 
+RUNNING_PEER = peer(slots={"slot": SLOT._replace(active=True, application="sub")})
+
+
 def running(current: Subscription | None = None, **changes: t.Any) -> State:
     defaults: dict[str, t.Any] = {
         "local": local(subscription=current or subscription()),
-        "peer": peer(slots={"slot": SLOT._replace(active=True, application="sub")}),
+        "peer": RUNNING_PEER,
         "tables": tables(),
     }
     return State(**{**defaults, **changes})

@@ -27,7 +27,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._node.progr
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._node.server_log import Failure
 
-NODE = {
+NODE: dict[str, t.Any] = {
     "version_num": 160014,
     "started": datetime.datetime(2026, 1, 1, tzinfo=datetime.timezone.utc),
     "system_identifier": "1",
@@ -224,11 +224,11 @@ PROBLEMS: list[tuple[dict[str, t.Any], str]] = [
     ),
     ({"node": {"standby": True}}, "is a standby"),
     (
-        {"node": {"settings": {**NODE["settings"], "wal_level": "replica"}}, "publications": [{"name": "pub"}]},  # type: ignore[dict-item]
+        {"node": {"settings": {**NODE["settings"], "wal_level": "replica"}}, "publications": [{"name": "pub"}]},
         "wal_level is replica",
     ),
     (
-        {"node": {"settings": {**NODE["settings"], "max_logical_replication_workers": "0"}}},  # type: ignore[dict-item]
+        {"node": {"settings": {**NODE["settings"], "max_logical_replication_workers": "0"}}},
         "nothing is replicated to this node",
     ),
     (

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import replace
 
 import pytest
@@ -73,8 +74,8 @@ def test_nothing_is_to_be_done() -> None:
         ({"trigger": False, "event": None, "tags": None, "enabled": None}, ["CREATE EVENT TRIGGER"]),
     ],
 )
-def test_drift_is_repaired(drift: dict[str, object], verbs: list[str]) -> None:
-    cover = replace(RIGHT, **drift)  # type: ignore[arg-type]
+def test_drift_is_repaired(drift: dict[str, t.Any], verbs: list[str]) -> None:
+    cover = replace(RIGHT, **drift)
     commands, _differences = plan(cover, SOURCE)
     assert [command[: len(verb)] for command, verb in zip(commands, verbs)] == verbs
     assert len(commands) == len(verbs)

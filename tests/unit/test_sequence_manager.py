@@ -32,7 +32,8 @@ PARAMETERS: dict[str, t.Any] = {
 
 
 def manager(**changes: t.Any) -> SequenceManager:
-    return SequenceManager({**PARAMETERS, **changes}, None)  # type: ignore[arg-type]
+    unused: t.Any = None
+    return SequenceManager({**PARAMETERS, **changes}, unused)
 
 
 def many(count: int, **properties: t.Any) -> list[Sequence]:

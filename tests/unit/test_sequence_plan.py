@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import typing as t
 from dataclasses import replace
 
 import pytest
@@ -173,7 +174,8 @@ def test_own_rows_ahead_are_never_met(sequence: Sequence, node: Node, drawn: int
     _values, now = draw_many(as_set(sequence, planned(sequence, node)), drawn)
     left = plan_sequence(as_read(now, node), node).left
     assume(left)
-    own = now.next_value + ahead % left * now.increment  # type: ignore[operator]
+    assert left is not None
+    own = now.next_value + ahead % left * now.increment
     now = replace(now, data=own, own_data=own)
     target = plan_sequence(now, node)
     values, _now = draw_many(as_set(now, target), 60)
@@ -296,8 +298,8 @@ def test_left_counts_what_can_be_drawn(sequence: Sequence, node: Node) -> None:
         ),
     ],
 )
-def test_examples(sequence: dict[str, object], node: Node, expected: tuple[object, ...]) -> None:
-    target = plan_sequence(Sequence("s", "q", **sequence), node)  # type: ignore[arg-type]
+def test_examples(sequence: dict[str, t.Any], node: Node, expected: tuple[object, ...]) -> None:
+    target = plan_sequence(Sequence("s", "q", **sequence), node)
     assert (*target.definition, target.restart) == expected
 
 
@@ -318,9 +320,9 @@ def test_headroom_counts_when_the_stride_changes_and_only_then() -> None:
         {"increment": -1, "minimum": -2, "maximum": -1, "start": -1, "last_value": -1},
     ],
 )
-def test_a_range_without_a_value_for_the_node_is_an_error(sequence: dict[str, object]) -> None:
+def test_a_range_without_a_value_for_the_node_is_an_error(sequence: dict[str, t.Any]) -> None:
     with pytest.raises(NoValueLeft):
-        plan_sequence(Sequence("s", "q", **sequence), Node(5, 8))  # type: ignore[arg-type]
+        plan_sequence(Sequence("s", "q", **sequence), Node(5, 8))
 
 
 @pytest.mark.parametrize("node_id", range(1, 9))

@@ -8,7 +8,21 @@ from __future__ import annotations
 import typing as t
 
 import pytest
-from subscription_cases import CONNINFO, SLOT, T, U, local, nothing_yet, peer, running, subscription, tables, wanted
+from subscription_cases import (
+    CONNINFO,
+    RUNNING_PEER,
+    SLOT,
+    WORKER,
+    T,
+    U,
+    local,
+    nothing_yet,
+    peer,
+    running,
+    subscription,
+    tables,
+    wanted,
+)
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
 from ansible_collections.multimaster.postgresql.plugins.module_utils._subscription.checks import listed
@@ -215,7 +229,7 @@ def test_an_empty_node_that_has_or_will_get_the_rows_is_no_such_node() -> None:
 def test_what_the_run_would_make_first_is_pending_in_a_check_run() -> None:
     missing = peer(publications=frozenset(), tables=frozenset())
     pending = wanted(pending_publications=frozenset({"pub"}))
-    plan = plan_for(pending, running(peer=missing._replace(slots=running().peer.slots)))  # type: ignore[union-attr]
+    plan = plan_for(pending, running(peer=missing._replace(slots=RUNNING_PEER.slots)))
     assert (plan.statements, plan.warnings) == ([], [plan.warnings[0]])
     assert "would publish pub" in plan.warnings[0]
     assert plan_for(pending, nothing_yet(peer=missing)).statements
@@ -325,7 +339,7 @@ def test_bad_arguments(changes: dict[str, t.Any]) -> None:
         ({"worker": None}, 0, SLOT._replace(wal_status="lost"), "no longer usable"),
         ({"worker": None}, 0, SLOT._replace(active=True, active_pid=9), "in use by process 9"),
         ({"tables": {T: "d", U: "r"}}, 0, SLOT, "1 of 2 tables are not ready: public.t"),
-        ({"worker": subscription().worker._replace(received_lsn=None)}, 0, SLOT, "has not heard"),  # type: ignore[union-attr]
+        ({"worker": WORKER._replace(received_lsn=None)}, 0, SLOT, "has not heard"),
     ],
 )
 def test_what_is_known_of_a_failure(changes: dict[str, t.Any], new_errors: int, slot: Slot | None, said: str) -> None:
@@ -345,10 +359,10 @@ def test_no_worker_is_left() -> None:
         (subscription(), True),
         (subscription(worker=None), False),
         (subscription(enabled=False), False),
-        (subscription(worker=subscription().worker._replace(received_lsn=None)), False),  # type: ignore[union-attr]
+        (subscription(worker=WORKER._replace(received_lsn=None)), False),
         (subscription(tables={T: "s"}), False),
         (subscription(apply_errors=3), True),
-        (subscription(apply_errors=3, worker=subscription().worker._replace(age=0.5)), False),  # type: ignore[union-attr]
+        (subscription(apply_errors=3, worker=WORKER._replace(age=0.5)), False),
     ],
 )
 def test_what_works(current: Subscription, expected: bool) -> None:

@@ -10,11 +10,12 @@ import typing as t
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from psycopg2 import extensions
+from psycopg2 import extensions, sql
 from subscription_cases import (
     CONNINFO,
     OPTIONS,
     PASSWORD,
+    RUNNING_PEER,
     SLOT,
     T,
     U,
@@ -150,7 +151,8 @@ def test_any_connection_string_arrives_whole(parameters: dict[str, str], passwor
     what = wanted(conninfo={**parameters, "password": password})
     state = nothing_yet()
     command = plan_for(what, state).statements[2].command
-    literal = next(part for part in command.seq if hasattr(part, "shown"))  # type: ignore[attr-defined]
+    assert isinstance(command, sql.Composed)
+    literal: t.Any = next(part for part in command.seq if hasattr(part, "shown"))
     assert extensions.parse_dsn(literal.wrapped) == {**parameters, "password": password}
     assert extensions.parse_dsn(literal.shown) == {**parameters, "password": "********"}
 
@@ -169,7 +171,7 @@ def test_nothing_to_do() -> None:
 
 @given(st.permutations(["a", "b", "c"]), st.permutations(["a", "b", "c"]))
 def test_the_order_of_publications_is_of_no_account(one: list[str], other: list[str]) -> None:
-    state = running(subscription(publications=tuple(one)), peer=running().peer._replace(publications=frozenset("abc")))  # type: ignore[union-attr]
+    state = running(subscription(publications=tuple(one)), peer=RUNNING_PEER._replace(publications=frozenset("abc")))
     assert plan_for(wanted(publications=tuple(other)), state).statements == []
 
 
@@ -272,7 +274,7 @@ def test_a_new_subscription_names_the_server_of_the_peer() -> None:
 @pytest.mark.parametrize("option", ["two_phase", "failover"])
 def test_what_only_creation_can_set(option: str) -> None:
     newer: dict[str, t.Any] = {"version": 170000}
-    state = running(local=local(subscription=subscription(), **newer), peer=running().peer._replace(**newer))  # type: ignore[union-attr]
+    state = running(local=local(subscription=subscription(), **newer), peer=RUNNING_PEER._replace(**newer))
     plan = plan_for(wanted(creation_options={option: True}), state)
     assert plan.statements == []
     assert not plan.differences
@@ -390,7 +392,7 @@ def test_a_slot_about_to_lose_its_wal() -> None:
 
 def test_a_peer_that_was_restored() -> None:
     with pytest.raises(MultimasterError, match="restored"):
-        plan_for(wanted(), running(peer=running().peer._replace(current_lsn=89)))  # type: ignore[union-attr]
+        plan_for(wanted(), running(peer=RUNNING_PEER._replace(current_lsn=89)))
 
 
 def test_a_mark_that_was_left() -> None:

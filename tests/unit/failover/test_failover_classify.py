@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import psycopg
 import pytest
 from multimaster_failover import NodeSettings, Settings
@@ -69,9 +71,9 @@ NODE = NodeSettings("pg1", 1, {"password": "s3cret"})
         {"nodes": [NODE], "pool_min": 5, "pool_max": 4},
     ],
 )
-def test_settings_that_contradict_each_other(wrong: dict[str, object]) -> None:
+def test_settings_that_contradict_each_other(wrong: dict[str, t.Any]) -> None:
     with pytest.raises(ValueError, match="must"):
-        Settings(**wrong)  # type: ignore[arg-type]
+        Settings(**wrong)
 
 
 def test_settings_show_no_password() -> None:

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import pytest
 from backups import recorded, recorded_stanza
 from hypothesis import given
@@ -23,8 +25,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 INFO = "unable to load info file '/r/backup/bk/backup.info' or '/r/backup/bk/backup.info.copy':\n"
 
 
-def sentence(code: int, text: str, **more: object) -> str:
-    return explain(Failure(code, text, "backup", "bk", "repository 1 (/r)", **more))  # type: ignore[arg-type]
+def sentence(code: int, text: str, **more: t.Any) -> str:
+    return explain(Failure(code, text, "backup", "bk", "repository 1 (/r)", **more))
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,8 @@ def plan_of(kinds: str, **keep: int) -> tuple[list[int], list[int], list[int]]:
     backups = chain([{"F": "full", "D": "diff", "I": "incr"}[each] for each in kinds])
     position = {each.label: number for number, each in enumerate(backups)}
     plan = plan_expiry(backups, **keep)
-    return tuple([position[label] for label in labels] for labels in (plan.with_full, plan.sets, plan.held))  # type: ignore[return-value]
+    with_full, by_itself, held = ([position[label] for label in labels] for labels in (plan.with_full, plan.sets, plan.held))
+    return with_full, by_itself, held
 
 
 @given(
