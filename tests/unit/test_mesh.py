@@ -17,6 +17,8 @@ GOOD: dict[str, dict[str, t.Any]] = {
     "pg2": {"multimaster_node_id": 2, "ansible_host": "192.0.2.12", "postgresql_port": "5433"},
 }
 
+NO_ADDRESSES = ("192.0.2.12/24", "192.0.2.12,192.0.2.13", ["192.0.2.12"], "[2001:db8::12]", ".example.org", "fe80::1%eth0")
+
 
 def changed(host: str, **variables: object) -> dict[str, dict[str, t.Any]]:
     return {**GOOD, host: {**GOOD.get(host, {}), **variables}}
@@ -48,6 +50,18 @@ def test_a_host_without_an_address_is_reached_by_its_name() -> None:
             ["pg1", "pg2"],
             {host: {**GOOD[host], "multimaster_node_id": 3, "multimaster_max_nodes": 2} for host in GOOD},
             "must be from 1 to multimaster_max_nodes, which is 2",
+        ),
+        *(
+            (["pg1", "pg2"], changed("pg2", multimaster_address=address), f"cannot reach pg2 by {address}, which is no single")
+            for address in NO_ADDRESSES
+        ),
+        (
+            ["pg1", "pg2"],
+            {
+                "pg1": {"multimaster_node_id": 1, "multimaster_address": "2001:db8::1"},
+                "pg2": {"multimaster_node_id": 2, "multimaster_address": "2001:DB8:0::1"},
+            },
+            "pg1 and pg2 have the same address and port: 2001:db8::1:5432",
         ),
         (["pg1", "pg2"], changed("pg2", multimaster_node_id=None), "pg2 has no multimaster_node_id"),
         (["pg1", "pg2"], changed("pg2", multimaster_node_id="two"), "multimaster_node_id of pg2 is 'two'"),

@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import typing as t
 from collections import defaultdict
 
@@ -15,6 +17,9 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.error
 
 DEFAULT_PORT = 5432
 DEFAULT_MAX_NODES = 8
+
+# A zone (fe80::1%eth0) is one host's own name for its network.
+_ADDRESS = re.compile(r"[A-Za-z0-9_:][A-Za-z0-9_.:-]*")
 
 Hostvars = t.Mapping[str, t.Mapping[str, t.Any]]
 
@@ -41,14 +46,26 @@ def mesh_nodes(hosts: t.Sequence[str], hostvars: Hostvars) -> list[dict[str, t.A
 
 def _node(host: str, variables: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
     address = str(variables.get("multimaster_address") or variables.get("ansible_host") or host)
+    if not _ADDRESS.fullmatch(address):
+        raise MultimasterError(
+            f"The other nodes cannot reach {host} by {address}, which is no single address or host name. "
+            "State one as its multimaster_address: 192.0.2.11, 2001:db8::11 or db1.example.org."
+        )
     port = _whole_number(host, "postgresql_port", variables.get("postgresql_port", DEFAULT_PORT))
     return {
         "name": host,
         "node_id": _node_id(host, variables),
         "address": address,
         "port": port,
-        "endpoint": f"{address}:{port}",
+        "endpoint": f"{_one_spelling(address)}:{port}",
     }
+
+
+def _one_spelling(address: str) -> str:
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return address.lower()
 
 
 def _require_one_max_nodes(hosts: t.Sequence[str], hostvars: Hostvars) -> None:
