@@ -41,6 +41,7 @@ options:
     description:
       - The directory to restore into. It is made where there is none.
       - By default C(pg1-path) of pgBackRest's configuration, which is restoring in place.
+      - Where the repository is on another host, its name may not have a space, which pgBackRest does not get across.
     type: path
   type:
     description:

@@ -175,6 +175,7 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     """All the guards, then the command. Touches nothing."""
     configured = pgbackrest.pg_path
     path = restored_path(pgbackrest, params)
+    refuse_space_in_name(pgbackrest, path)
     in_place = configured is not None and os.path.realpath(path) == os.path.realpath(configured)
     target = parse_target(params["type"], params["target"], params["set"], time.time())
     if params["target_exclusive"] and target.type not in ("time", "xid", "lsn"):
@@ -293,6 +294,18 @@ def refuse_kept(directory: DataDirectory) -> None:
             f"stopped and replaced, say so with replace_kept (-e restore_replace_kept=true for the playbook restore); or restore "
             f"into another directory.",
             pid=server.pid,
+        )
+
+
+def refuse_space_in_name(pgbackrest: PgBackRest, path: str) -> None:
+    """pgBackRest puts options with a space into double quotes for the other host, as for a shell. Over TLS there is none."""
+    stanza = pgbackrest.stanza or ""
+    keys = [pgbackrest.repo] if pgbackrest.repo else pgbackrest.configuration.repositories(stanza)
+    far = [key for key in keys if pgbackrest.configuration.value(stanza, f"repo{key}-host-type") == "tls"]
+    if far and " " in path:
+        raise MultimasterError(
+            f"pg_path {path} has a space in its name, with which pgBackRest cannot ask {pgbackrest.where(far[0])} for anything. "
+            f"Choose another directory. Nothing was changed."
         )
 
 

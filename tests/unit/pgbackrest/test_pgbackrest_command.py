@@ -280,6 +280,19 @@ def test_any_file_can_be_read(text: str) -> None:
     assert not any(is_secret(name) for values in sections.values() for name in values)
 
 
+def test_a_directory_that_a_repository_host_cannot_be_asked_for_is_refused() -> None:
+    """pgBackRest: '"/srv/data disk/copy"' must begin with / for 'pg1-path' option."""
+    host = {"repo2-host": "192.0.2.9", "repo2-host-type": "tls"}
+    there, _run = command((0, "", ""), options=host)
+    with pytest.raises(MultimasterError, match=r"/srv/data disk/copy has a space .* repository 2 \(192\.0\.2\.9:"):
+        _pgbackrest_restore.refuse_space_in_name(there, "/srv/data disk/copy")
+    _pgbackrest_restore.refuse_space_in_name(there, "/srv/copy")
+    # Nor are those of a folder, or over SSH, where a shell takes the quotes away.
+    for other in ({}, {"repo1-host": "192.0.2.9", "repo1-host-type": "ssh"}, {**host, "repo1-path": "/here"}):
+        here, _run = command((0, "", ""), options=other, repo=1)
+        _pgbackrest_restore.refuse_space_in_name(here, "/srv/data disk/copy")
+
+
 def test_the_restore_command_tells_the_end_from_a_failure() -> None:
     pgbackrest, _run = command(
         (0, "", ""), options={"repo1-path": "/with space/it's 100%", "process-max": 3, "repo1-retention-full": 2}
