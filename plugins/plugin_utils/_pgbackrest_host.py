@@ -74,7 +74,7 @@ def pgbackrest_state(
     units, stanzas and packages that something is to be done about, and what is due.
     """
     problems = variable_problems(values, options)
-    problems = problems or _cross_problems(values)
+    problems = problems or cross_problems(values)
     if problems:
         return {"problems": problems, "change_due": True}
     wanted = _Wanted(values)
@@ -424,7 +424,8 @@ _PORTS_IN = {
 }
 
 
-def _cross_problems(values: Values) -> list[str]:
+def cross_problems(values: Values) -> list[str]:
+    """Of variables of the right type that do not go together."""
     given = {name: values[f"pgbackrest_{name}"] for name in ("repositories", "stanzas", "options")}
     problems = list(configuration_problems(given))
     problems += _number_problems(values)
