@@ -38,6 +38,8 @@ STATE_FOLDER = "/var/lib/multimaster"
 SERVER_UNIT = "pgbackrest.service"
 CATALOG_TIMER = "multimaster-backup-catalog.timer"
 UNIT_FOLDER = "/etc/systemd/system/"
+# The package's unit has no limits of its own.
+SERVER_LIMITS = f"{UNIT_FOLDER}{SERVER_UNIT}.d/multimaster.conf"
 # As many processes as half of the processors, which leaves the other half to the server, and never more than these.
 MOST_PROCESSES, MOST_ARCHIVING_PROCESSES = 8, 2
 LEAST_QUEUE_MB = 256
@@ -172,6 +174,7 @@ class _Wanted:
             {"path": SETTINGS.rpartition("/")[0], "owner": "root", "mode": "0755"},
             {"path": PROGRAM.rpartition("/")[0], "owner": "root", "mode": "0755"},
             {"path": STATE_FOLDER, "owner": "postgres", "mode": "0750"},
+            *([{"path": SERVER_LIMITS.rpartition("/")[0], "owner": "root", "mode": "0755"}] if self.server else []),
             *({"path": path, "owner": "postgres", "mode": "0750"} for path in self.local_paths()),
         ]
 
@@ -193,6 +196,8 @@ class _Wanted:
     def _unit_files(self) -> t.Iterator[tuple[str, str, dict[str, str]]]:
         """Path, source and what to put for the words between at-signs."""
         writable = {"writable": self._writable()}
+        if self.server:
+            yield SERVER_LIMITS, "server.conf", writable
         if self.stanzas:
             for kind in TYPES:
                 yield f"{UNIT_FOLDER}multimaster-backup-{kind}@.service", "backup.service", {"type": kind, **writable}
@@ -291,8 +296,8 @@ def _is_on(host: Values, unit: str) -> bool:
 
 
 def _server_outdated(wanted: _Wanted, differing: t.Sequence[Values], host: Values) -> bool:
-    """Its configuration and its certificate are read when it starts."""
-    read = [CONFIGURATION, *wanted.tls_files()]
+    """Its configuration, its certificate and its unit are read when it starts."""
+    read = [CONFIGURATION, *wanted.tls_files(), SERVER_LIMITS]
     if any(file["path"] in read for file in differing):
         return True
     started = _last_number(host.get(f"unit:{SERVER_UNIT}", "0"))

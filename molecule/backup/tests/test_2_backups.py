@@ -36,7 +36,12 @@ def test_the_units_may_do_what_they_must_and_no_more(nodes: list[BackedUp]) -> N
     for each in nodes:
         units = [*(f"{each.unit(kind)}.service" for kind in ("full", "diff", "incr")), "multimaster-backup-catalog.service"]
         # In tenths; it ends with 1 above that.
-        each.on_taker(f"systemd-analyze security --no-pager --threshold=30 {' '.join(units)}")
+        each.on_taker(f"systemd-analyze security --no-pager --threshold=20 {' '.join(units)}")
+    # The servers of a node and of the host that takes its backups: all that passes between these goes through them.
+    other = next(each for each in nodes if each.taker != each.name)
+    for on_host in (other.on_node, other.on_taker):
+        on_host("systemctl is-active pgbackrest.service")
+        on_host("systemd-analyze security --no-pager --threshold=20 pgbackrest.service")
 
 
 # Every backup of both nodes; every other kind of target on one of them.

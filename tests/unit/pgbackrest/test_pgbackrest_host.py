@@ -21,7 +21,7 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest
 
 ROLE = Path(__file__).resolve().parents[3] / "roles/pgbackrest"
 OPTIONS = yaml.safe_load((ROLE / "meta/argument_specs.yml").read_text())["argument_specs"]["main"]["options"]
-UNITS = ("backup.service", "backup.timer", "catalog.service", "catalog.timer")
+UNITS = ("backup.service", "backup.timer", "catalog.service", "catalog.timer", "server.conf")
 SOURCES = {"header": "# managed", "program": "#!/bin/true\n", **{name: (ROLE / "files" / name).read_text() for name in UNITS}}
 STANZA = {"name": "pg1", "node": "pg1", "pg_path": "/data", "pg_port": 5432, "offset_minutes": 30}
 CATALOG = {"pgbackrest_catalog_servers": [{"host": "192.0.2.1", "port": 6379}], "pgbackrest_catalog_password": "s3cret"}
@@ -111,17 +111,37 @@ def test_a_unit_may_write_into_the_repositories_and_what_pgbackrest_has_besides(
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here")
-@pytest.mark.parametrize("name", [name for name in UNITS if name.endswith(".service")])
+@pytest.mark.parametrize("name", [name for name in UNITS if not name.endswith(".timer")])
 def test_a_unit_is_not_exposed(name: str, tmp_path: Path) -> None:
-    unit = tmp_path / f"multimaster-{name}"
-    unit.write_text(SOURCES[name].replace("@writable@", '"-/tmp"').replace("@type@", "full"))
+    unit = tmp_path / f"multimaster-{name.partition('.')[0]}.service"
+    # The server's are limits for the package's unit.
+    package = "[Service]\nUser=postgres\nExecStart=/bin/true\n" if name == "server.conf" else ""
+    unit.write_text(package + SOURCES[name].replace("@writable@", '"-/tmp"').replace("@type@", "full"))
     # In tenths; it ends with 1 above that.
-    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=30", str(unit)]
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager", "--threshold=20", str(unit)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
 
 
 SERVER = {"pgbackrest_server": True, "pgbackrest_server_clients": [{"name": "pg2", "stanzas": ["pg1"]}]}
+
+
+def test_the_server_has_the_limits_of_the_units_beside_it() -> None:
+    given = values(**SERVER)
+    host = settled_host(given)
+    limits = "/etc/systemd/system/pgbackrest.service.d/multimaster.conf"
+    assert limits in {file["path"] for file in state(given, bare_host(given))["differing"]}
+    assert limits not in {file["path"] for file in state(values(), bare_host(values()))["differing"]}
+
+    def settings(name: str) -> set[str]:
+        text = SOURCES[name].partition("NoNewPrivileges=")[2]
+        return {line for line in text.splitlines() if line and not line.startswith("#")}
+
+    assert settings("server.conf") == settings("backup.service") == settings("catalog.service")
+    # They count from its next start on: also where a run ended between writing them and that.
+    for changed in ({f"file:{limits}": "0 644 root 5"}, {f"file:{limits}": host[f"file:{limits}"].rpartition(" ")[0] + " 10"}):
+        found = state(given, {**host, **changed})
+        assert (found["server_outdated"], found["service_due"]) == (True, True)
 
 
 @pytest.mark.parametrize("changes", [{}, SERVER])
