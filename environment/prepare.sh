@@ -52,4 +52,7 @@ if [ ${#packages[@]} -gt 0 ]; then together debian "'$here/debian_packages.sh' $
 
 steps=(venv "'$here/venv.sh' ${2:-}" image "'$here/engine.sh' && '$here/image.sh'")
 if [ $make_packages = yes ]; then steps+=(repository "'$here/postgresql/build.sh'"); fi
+case " ${*:3} " in
+    *" backup "* | *" faults "*) steps+=(azurite "'$here/azurite/install.sh'") ;;
+esac
 together "${steps[@]}"

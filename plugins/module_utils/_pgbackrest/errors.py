@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MASK = "********"
 
@@ -45,6 +45,7 @@ CODES = {
     "TermError": 63,
     "FileWriteError": 64,
     "ArchiveCommandInvalidError": 68,
+    "LinkDestinationError": 70,
     "HostInvalidError": 72,
     "PathMissingError": 73,
     "BackupSetInvalidError": 75,
@@ -74,6 +75,11 @@ _HTTP = re.compile(
     re.DOTALL,
 )
 _HTTP_ANSWER = re.compile(r"HTTP request failed with (\d+)(?: \([^)\n]*\))?(?:: (\w+)(?:: (.*))?)?")
+# A reason below an error, by its class. What it says of its later tries is between brackets.
+_CAUSE = re.compile(r"^\s*(?:repo\d+: )?([A-Z][A-Za-z]+Error): (.*)$", re.MULTILINE)
+_STORE_ERRORS = ("HostConnectError", "ServiceError", "ProtocolError", "FileReadError", "AccessError")
+# A connection that was there, and on which nothing comes any more.
+_SILENT = r"timeout after \d+ms waiting for|unexpected (eof|end of file)|[Cc]onnection reset|[Bb]roken pipe|(read|write).* socket"
 _INFO_FILE = re.compile(r"unable to load info file '([^']+)'")
 
 
@@ -147,6 +153,18 @@ def error_of_class(text: str) -> tuple[int, str]:
     return CODES.get(match.group(1), CODES["CommandError"]), text[match.end() :]
 
 
+def _of_its_cause(failure: Failure) -> Failure:
+    """Where a file could not be read because its store was away or refused, that is what went wrong. pgBackRest names the file,
+    and its reasons below it; or it warns of them, and ends with an error that sounds as if it had looked."""
+    told = failure.text.partition("\n")[2] if _INFO_FILE.search(failure.first_line) else ""
+    if failure.code in (CODES["BackupSetInvalidError"], CODES["RepoInvalidError"]):
+        told += "\n" + "\n".join(failure.warnings)
+    for name, text in _CAUSE.findall(told):
+        if name in _STORE_ERRORS:
+            return replace(failure, code=CODES[name], text=text)
+    return failure
+
+
 def damage_in(code: int, text: str) -> str | None:
     """What is wrong with the contents of a file that an archive-get fetched; None where it failed for another reason, which
     says nothing about the file. The error of each repository that has it is in the text by its class."""
@@ -160,6 +178,7 @@ def damage_in(code: int, text: str) -> str | None:
 
 def explain(failure: Failure) -> str:
     """The sentence for the user."""
+    failure = _of_its_cause(failure)
     for codes, pattern, sentence in _RULES:
         if failure.code not in codes:
             continue
@@ -397,6 +416,13 @@ def _not_empty(failure: Failure, match: re.Match[str]) -> str:
     )
 
 
+def _nested(failure: Failure, match: re.Match[str]) -> str:
+    return (
+        f"pgBackRest does not back up a tablespace or link that leads into another one's directory, or into the data directory: "
+        f"{failure.first_line}. Give it a directory of its own (ALTER TABLE .. SET TABLESPACE, then drop it)."
+    )
+
+
 def _options(failure: Failure, match: re.Match[str]) -> str:
     return (
         f"pgBackRest does not accept its options or configuration: {failure.first_line}. "
@@ -479,6 +505,7 @@ _RULES: list[tuple[tuple[int, ...], str, Sentence]] = [
     ((CODES["VersionNotSupportedError"],), r"", _unknown_version),
     ((LOCKED,), r"", _locked),
     ((CODES["HostConnectError"],), r"", _unreachable),
+    ((CODES["FileReadError"], CODES["FileWriteError"], CODES["ServiceError"], CODES["ProtocolError"]), _SILENT, _unreachable),
     ((CODES["DbConnectError"], CODES["DbQueryError"]), r"", _no_database),
     ((CODES["ConfigError"],), r"no database found", _no_database),
     ((CODES["DbMismatchError"],), r"", _mismatch_database),
@@ -490,6 +517,7 @@ _RULES: list[tuple[tuple[int, ...], str, Sentence]] = [
     ((CODES["PgRunningError"],), r"", _server_runs),
     ((CODES["PathNotEmptyError"],), r"", _not_empty),
     ((CODES["HostInvalidError"],), r"", _wrong_host),
+    ((CODES["LinkDestinationError"],), r"", _nested),
     ((CODES["ProtocolError"],), r"HTTP request failed with", _http),
     ((CODES["ServiceError"],), r"public key authentication failed", _no_key),
     ((CODES["ServiceError"], CODES["AccessError"]), r"", _service),

@@ -41,7 +41,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 )
 
 # What the detailed log says beside findings: begin and end, the summary, and ranges that are there.
-_NOISE = re.compile(r"command (begin|end)|^stanza: |^archiveId: \S+, wal start: ")
+# The statistics are of the connections to an object store.
+_NOISE = re.compile(r"command (begin|end)|^stanza: |^archiveId: \S+, wal start: |^statistics: \{")
 _LABEL = re.compile(r"\d{8}-\d{6}F(?:_\d{8}-\d{6}[DI])?")
 # A damaged bundle is reported once for each file in it.
 _SHOWN_FINDINGS = 50

@@ -1,17 +1,23 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Stores for repositories outside of the host: S3 on this machine, where containers reach it, and SFTP on the host itself."""
+"""Stores for repositories outside of the host: S3 and Azure on this machine, where containers reach it; SFTP on the host."""
 
 from __future__ import annotations
 
+import base64
+import contextlib
+import hmac
+import http.client
 import os
+import ssl
 import subprocess
 import sys
 import typing as t
+from email.utils import formatdate
 from pathlib import Path
 
-from host import DATA, STANZA, Host
+from host import DATA, ROOT, STANZA, Host
 from servers import Authority, wait_until
 
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._pgbackrest_settings import configuration_file
@@ -26,7 +32,7 @@ class Store:
 
     kind = ""
     # What the repository's entry in pgbackrest_repositories must not have right for the store to refuse it.
-    secret = ""
+    secret, wrong = "", ""
 
     def __init__(self, host: Host, directory: Path) -> None:
         self.host, self.directory = host, directory
@@ -45,13 +51,13 @@ class Store:
     def stop(self) -> None:
         raise NotImplementedError
 
-    def configure(self, **changed: t.Any) -> None:
+    def configure(self, io_timeout: int = 10, **changed: t.Any) -> None:
         """Write the configuration that the role would write."""
         text = configuration_file(
             {
                 "repositories": [{**self.repository(), "path": "/pg", "cipher_passphrase": "a passphrase of tests", **changed}],
                 "stanzas": [{"name": STANZA, "pg_path": DATA}],
-                "settings": {"start-fast": True, "compress-type": "zst", "io-timeout": 10},
+                "settings": {"start-fast": True, "compress-type": "zst", "io-timeout": io_timeout},
                 "commands": {},
                 "retention_full": 2,
                 "tls": {},
@@ -62,9 +68,16 @@ class Store:
         self.host.run("tee", CONFIGURATION, text=text)
         self.host.shell(f"chown postgres {CONFIGURATION}; chmod 600 {CONFIGURATION}")
 
+    def cut(self) -> str:
+        """The host's command after which nothing reaches it, and what was on the way neither."""
+        return f"ip route add unreachable {self.address()}/32"
+
     def cut_off(self) -> None:
-        """From now on nothing reaches it, and what was on the way neither."""
-        self.host.run("ip", "route", "add", "unreachable", f"{self.address()}/32")
+        self.host.shell(self.cut())
+
+    def cut_off_when(self, condition: str) -> None:
+        """As soon as the host's command ``condition`` succeeds: it waits on the host itself, which loses no time."""
+        self.host.run("timeout", "300", "bash", "-c", f"until {condition}; do sleep 0.02; done; {self.cut()}")
 
     def reachable(self) -> None:
         self.host.run("ip", "route", "del", "unreachable", f"{self.address()}/32", check=False)
@@ -119,7 +132,7 @@ class Served(Store):
 class S3(Served):
     """moto. It asks for credentials after the first requests, which make them."""
 
-    kind, secret, port = "s3", "key_secret", 5600
+    kind, secret, wrong, port = "s3", "key_secret", "aVeryWrongSecretIndeed", 5600
 
     def __init__(self, host: Host, directory: Path) -> None:
         super().__init__(host, directory)
@@ -168,10 +181,58 @@ class S3(Served):
         }
 
 
+class Azure(Served):
+    """Azurite."""
+
+    kind, secret, wrong, port = "azure", "key", base64.b64encode(b"of another account").decode(), 5700
+    _account, _key = "node", base64.b64encode(b"the key of an account of tests").decode()
+
+    def __init__(self, host: Host, directory: Path) -> None:
+        super().__init__(host, directory)
+        self.port += host.number
+
+    def command(self) -> list[str]:
+        installed = subprocess.run([ROOT / "environment/azurite/install.sh"], check=True, stdout=subprocess.PIPE, text=True)
+        files = ["--cert", str(self.directory / "store.crt"), "--key", str(self.directory / "store.key")]
+        place = ["--blobHost", self.address(), "--blobPort", str(self.port), "--inMemoryPersistence", "--disableProductStyleUrl"]
+        return [*installed.stdout.split(), *place, *files]
+
+    def environment(self) -> dict[str, str]:
+        return {"AZURITE_ACCOUNTS": f"{self._account}:{self._key}"}
+
+    def prepare(self) -> None:
+        """The container, with the one request that pgBackRest never sends. Signed as Azure's "Shared Key" wants it."""
+        path, headers = f"/{self._account}/backups", {"x-ms-date": formatdate(usegmt=True), "x-ms-version": "2021-06-08"}
+        signed = ["PUT", *[""] * 11, *(f"{name}:{value}" for name, value in headers.items())]
+        signed += [f"/{self._account}{path}", "restype:container"]
+        key = base64.b64decode(self._key)
+        signature = base64.b64encode(hmac.digest(key, "\n".join(signed).encode(), "sha256")).decode()
+        headers |= {"Authorization": f"SharedKey {self._account}:{signature}", "Content-Length": "0"}
+        tls = ssl.create_default_context(cafile=self.directory / "ca.crt")
+        # Its certificate is for the name by which the hosts know it.
+        tls.check_hostname = False
+        with contextlib.closing(http.client.HTTPSConnection(self.address(), self.port, context=tls, timeout=60)) as connection:
+            connection.request("PUT", f"{path}?restype=container", headers=headers)
+            answer = connection.getresponse()
+            assert answer.status == 201, answer.read()
+
+    def repository(self) -> dict[str, t.Any]:
+        return {
+            "type": "azure",
+            "container": "backups",
+            "account": self._account,
+            "endpoint": self.name,
+            "port": self.port,
+            "uri_style": "path",
+            "ca_file": AUTHORITY_FILE,
+            "key": self._key,
+        }
+
+
 class Sftp(Store):
     """OpenSSH on the host itself, at an address of its own."""
 
-    kind, secret = "sftp", "private_key_file"
+    kind, secret, wrong = "sftp", "private_key_file", "/etc/pgbackrest/other_key"
 
     def address(self) -> str:
         return "127.0.7.1"
@@ -228,9 +289,9 @@ S
             "host_fingerprint": fingerprint,
         }
 
-    def cut_off(self) -> None:
+    def cut(self) -> str:
         """Its host would be another one: here the server and its sessions end."""
-        self.stop()
+        return "systemctl stop sftp-store"
 
     def reachable(self) -> None:
         server = ["/usr/sbin/sshd", "-D", "-f", "/etc/pgbackrest/sftp_config"]

@@ -1,22 +1,28 @@
 # Copyright (c) 2026 multimaster.postgresql contributors
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Repositories in S3 and SFTP, on real servers: backups, restores, wrong credentials, and a store that is gone in between.
+"""Repositories in S3, Azure and SFTP, on real servers: backups, restores, wrong credentials, and a store that is gone in between.
 
 pgBackRest's configuration is what the role makes of pgbackrest_repositories.
 """
 
 from __future__ import annotations
 
+import json
+import shlex
 import typing as t
 from pathlib import Path
 
 import pytest
-from host import COPY, COPY_PORT, STANZA, Host
+from host import COPY, COPY_PORT, STANZA, Background, Host
 from servers import wait_until
-from stores import CONFIGURATION, S3, Sftp, Store
+from stores import CONFIGURATION, S3, Azure, Sftp, Store
 
-STORES: dict[str, type[Store]] = {"s3": S3, "sftp": Sftp}
+STORES: dict[str, type[Store]] = {"s3": S3, "azure": Azure, "sftp": Sftp}
+
+
+# By default pgBackRest tries again for many minutes.
+SHORT = {"job-retry": 0, "io-timeout": 5}
 
 
 @pytest.fixture(params=list(STORES))
@@ -51,11 +57,11 @@ def test_backup_restore_and_wrong_credentials(store: Store) -> None:
     node.switch_wal()
     assert node.restore()["restored"]["wal_segments_verified"] > 0
     assert rows(node) == 1501
-    assert node.module("pgbackrest_info", {"stanza": STANZA})["problems"] == []
+    assert node.module("pgbackrest_info", {"stanza": STANZA, "verify": True})["problems"] == []
 
     # An answer that it does not accept is told in one sentence, and shows neither the right secret nor the wrong one.
-    wrong = "/etc/pgbackrest/other_key" if store.kind == "sftp" else "aVeryWrongSecretIndeed"
-    store.configure(**{store.secret: wrong, **({"public_key_file": f"{wrong}.pub"} if store.kind == "sftp" else {})})
+    public = {"public_key_file": f"{store.wrong}.pub"} if store.kind == "sftp" else {}
+    store.configure(**{store.secret: store.wrong, **public})
     right = store.repository()[store.secret]
     told = [
         node.module("pgbackrest_backup", {"stanza": STANZA, "type": "full"}, fails=True),
@@ -66,7 +72,7 @@ def test_backup_restore_and_wrong_credentials(store: Store) -> None:
         assert f"{'SFTP server' if store.kind == 'sftp' else 'store'} of repository 1" in each["msg"]
         if store.kind != "sftp":
             assert right not in each.output
-            assert wrong not in each.output
+            assert store.wrong not in each.output
             assert "403" in each["msg"]
     info = node.module("pgbackrest_info", {"stanza": STANZA})
     assert len(info["problems"]) >= 1
@@ -74,35 +80,74 @@ def test_backup_restore_and_wrong_credentials(store: Store) -> None:
     assert node.module("pgbackrest_info", {"stanza": STANZA})["problems"] == []
 
 
+def begin(node: Host, module: str, **arguments: t.Any) -> Background:
+    """A module that is at work while the test goes on."""
+    environment = " ".join(f"{name}={value}" for name, value in Host.MODULE_ENVIRONMENT.items())
+    given = shlex.quote(json.dumps({"stanza": STANZA, **arguments}))
+    return node.background("bash", "-c", f"export {environment}; printf %s {given} | {shlex.join(node.module_command(module))}")
+
+
+def refusal(running: Background) -> str:
+    """The one sentence with which it ended."""
+    output = running.wait()
+    assert "Traceback" not in output
+    result = json.loads(output)
+    assert result["failed"], result
+    assert "\n" not in result["msg"]
+    return t.cast(str, result["msg"])
+
+
 @pytest.mark.fault
-def test_a_store_that_is_gone_in_the_middle(store: Store) -> None:
+def test_a_store_that_is_gone_in_the_middle_of_a_backup(store: Store) -> None:
     node = store.host
     node.sql("CREATE TABLE rows AS SELECT n AS id FROM generate_series(1, 10) n")
-    node.backup("full")
-    node.sql("CREATE TABLE big AS SELECT n AS id, md5(n::text) || md5((n * 7)::text) AS note FROM generate_series(1, 400000) n")
-    backup = node.background(
-        "bash",
-        "-c",
-        f"export {' '.join(f'{name}={value}' for name, value in Host.MODULE_ENVIRONMENT.items())}; "
-        f"""printf %s '{{"stanza": "{STANZA}", "type": "full"}}' | {' '.join(node.module_command('pgbackrest_backup'))}""",
-    )
-    sending = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'pgBackRest [backup]%'"
-    wait_until(lambda: node.sql(sending) != "0", 120, "a backup under way")
-    store.cut_off()
+    first = node.backup("full")["label"]
+    # It ends with the arrival of the last WAL, which does not come: the backup is under way until the store is gone.
+    node.sql("ALTER SYSTEM SET archive_command = 'false'")
+    node.sql("SELECT pg_reload_conf()")
+    backup = begin(node, "pgbackrest_backup", type="full", archive_timeout=600, options=SHORT)
+    locked = "ls /tmp/pgbackrest/*backup*.lock"
+    store.cut_off_when(f"{locked} && pgrep -f 'pgbackrest.* backup$' >/dev/null")
     try:
-        output = backup.wait()
-        assert '"failed": true' in output
-        assert "Traceback" not in output
-        told = node.module("pgbackrest_backup", {"stanza": STANZA, "type": "full"}, fails=True)
-        assert "repository 1" in told["msg"]
+        assert "repository 1" in refusal(backup)
+        # What is asked of it from now on need not wait so long.
+        store.configure(io_timeout=1)
+        assert "repository 1" in node.module("pgbackrest_backup", {"stanza": STANZA, "type": "full"}, fails=True)["msg"]
         assert "repository 1" in node.restore(fails=True)["msg"]
-        node.sql("INSERT INTO rows VALUES (11); SELECT pg_switch_wal()")
+        assert node.shell(f"ls -A {COPY} 2>/dev/null; true") == ""
+        node.sql("ALTER SYSTEM RESET archive_command")
+        node.sql("INSERT INTO rows VALUES (11); SELECT pg_reload_conf(), pg_switch_wal()")
         failed = node.sql("SELECT failed_count FROM pg_stat_archiver")
-        wait_until(lambda: node.sql("SELECT failed_count FROM pg_stat_archiver") != failed, 180, "archiving that fails")
+        wait_until(lambda: node.sql("SELECT failed_count FROM pg_stat_archiver") != failed, 300, "archiving that fails")
     finally:
         store.reachable()
-    # What waited is archived, and what was there before is whole.
+    store.configure()
+    # What waited is archived, what was there before is whole, and what was half done is none.
     node.switch_wal()
-    assert node.backup("full")["status"] == "ok"
+    labels = [each["label"] for each in node.backups()]
+    assert labels == [first]
     node.restore()
     assert rows(node) == 11
+    assert node.backup("full")["status"] == "ok"
+    assert node.module("pgbackrest_info", {"stanza": STANZA})["problems"] == []
+
+
+@pytest.mark.fault
+def test_a_store_that_is_gone_in_the_middle_of_a_restore(store: Store) -> None:
+    node = store.host
+    node.sql("CREATE TABLE rows AS SELECT n AS id FROM generate_series(1, 100000) n")
+    node.backup("full")
+    node.switch_wal()
+    restore = begin(node, "pgbackrest_restore", pg_path=COPY, options=SHORT)
+    store.cut_off_when(f"[ -e {COPY}/backup.manifest ]")
+    try:
+        told = refusal(restore)
+        assert "repository 1" in told
+        # No server starts in what is there, whether much of it is there or little, and the live one has noticed nothing.
+        refused = node.module("pgbackrest_prove", {"pg_path": COPY, "port": COPY_PORT}, fails=True)["msg"]
+        assert any(words in refused for words in ("is only half restored", "holds no restored cluster"))
+        assert node.sql("SELECT count(*) FROM rows") == "100000"
+    finally:
+        store.reachable()
+    node.restore(delta=True)
+    assert rows(node) == 100000

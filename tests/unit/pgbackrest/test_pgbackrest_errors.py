@@ -64,6 +64,7 @@ def sentence(code: int, text: str, **more: t.Any) -> str:
         (38, "unable to restore while PostgreSQL is running", "Stop that server first"),
         (41, "unable to open file '/r/backup' for read: [13] Permission denied", "become_user: postgres"),
         (64, "unable to write '/r/x': [28] No space left on device", "is full"),
+        (70, "link 'pg_tblspc/2' (/a/b) destination is a subdirectory of link 'pg_tblspc/1' (/a)", "a directory of its own"),
         (72, "backup command must be run on the repository host", "must run on another host"),
         (101, "HTTP request failed with 503", "refused or failed"),
         (31, "invalid option '--foo'", "does not accept its options"),
@@ -226,3 +227,36 @@ def test_the_host_that_is_away_is_named(code: int) -> None:
     assert "The store of repository 1 (s3://b/p)" in explain(Failure(49, text, "backup", "pg1", "repository 1 (s3://b/p)"))
     assert "with the node's host" in explain(Failure(95, text, "backup", "pg1", node_host="10.0.0.1"))
     assert code in (49, 95)
+
+
+AWAY = "unable to connect to 'store:9000': [113] No route to host"
+# A file, and why it could not be read, with what its later tries brought.
+NOT_LOADED = f"""unable to load info file '/pg/backup/bk/backup.info' or '/pg/backup/bk/backup.info.copy':
+FileReadError: timeout after 10000ms waiting for read from 'store:9000'
+[HostConnectError] on retry at 1264ms: timeout connecting to 'store:9000'
+HostConnectError: {AWAY}
+HINT: has a stanza-create been performed?"""
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "warnings", "reason"),
+    [
+        (41, NOT_LOADED, [], "timeout after 10000ms waiting for read from 'store:9000'"),
+        (49, NOT_LOADED.replace("FileReadError: timeout", "[FileReadError] timeout"), [], AWAY),
+        # It warns of what went wrong, and says that it has looked.
+        (75, "no backup set found to restore", [f"repo1: [HostConnectError] {NOT_LOADED}"], "timeout after 10000ms waiting"),
+        (103, "unable to find a valid repository", [f"repo1: [HostConnectError] {NOT_LOADED}"], "timeout after 10000ms waiting"),
+        (42, "timeout after 10000ms waiting for read from 'store:9000'", [], "timeout after 10000ms waiting"),
+        (49, AWAY, [], AWAY),
+    ],
+)
+def test_a_store_that_is_away_whatever_was_read(code: int, text: str, warnings: list[str], reason: str) -> None:
+    told = explain(Failure(code, text, "backup", "bk", "repository 1 (s3://backups/pg)", warnings=warnings))
+    assert told.startswith(f"The store of repository 1 (s3://backups/pg) cannot be reached: {reason}")
+    assert "\n" not in told
+
+
+def test_a_file_that_is_not_there_is_not_a_store_that_is_away() -> None:
+    text = "unable to load info file '/b.info' or '/b.info.copy':\nFileMissingError: unable to open missing file '/b.info'"
+    assert "does not exist in" in sentence(55, text)
+    assert "no such backup" in sentence(75, "no backup set found to restore", warnings=[f"repo1: [FileMissingError] {text}"])
