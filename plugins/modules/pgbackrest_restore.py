@@ -80,7 +80,8 @@ options:
     choices: [promote, pause, shutdown]
     default: promote
   target_timeline:
-    description: Recover along this timeline - V(latest), V(current) or its number. By default the latest.
+    description: Recover along this timeline - V(latest), V(current) or the number of one that branched off the backup's. By
+      default the latest.
     type: str
   delta:
     description: Replace a cluster of this stanza that is in the directory, writing only what differs. Without it the
@@ -141,11 +142,15 @@ options:
     default: false
   recovery_options:
     description: Further settings to write into the restored server's C(postgresql.auto.conf). What another option decides
-      (C(archive_mode), C(max_logical_replication_workers), recovery's target), and C(restore_command), are refused here.
+      (C(archive_mode), C(max_logical_replication_workers), C(data_directory), recovery's target), and C(restore_command), are
+      refused here, and so is what the server's programs do not take, where they are on the host.
     type: dict
     default: {}
   tablespace_map:
-    description: Directories for tablespaces by name. A copy beside the live node must have its own.
+    description:
+      - Directories for tablespaces by name. A copy beside the live node must have its own, each apart from the others, from the
+        copy's data directory and from what is a tablespace of somebody else already.
+      - A name that the backup does not have is refused.
     type: dict
     default: {}
   tablespace_map_all:

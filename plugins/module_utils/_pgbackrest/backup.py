@@ -22,6 +22,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     LOCK_POLL_SECONDS,
     PgBackRest,
     from_parameters,
+    refuse_own_options,
     require_unprivileged,
     shown,
 )
@@ -36,6 +37,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 def manage_backup(params: dict[str, t.Any], check_mode: bool, warn: t.Callable[[str], None]) -> dict[str, t.Any]:
     pgbackrest = from_parameters(params, warn)
     require_unprivileged("A backup")
+    refuse_own_options(params["options"], {"annotation": "annotations", "type": "type"})
     refuse_annotations(params["annotations"], params["node"])
     refuse_other_directory(pgbackrest, params["pg_path"])
     stanza = pgbackrest.stanza_info()
@@ -103,7 +105,7 @@ def refuse_annotations(annotations: t.Mapping[str, t.Any], node: str | None) -> 
                 f"annotations has the key {key!r}, which pgBackRest cannot keep: a key is not empty and has no = and no line "
                 f"break. No backup was taken."
             )
-        if value is None or not str(value).strip() or not str(value).isprintable():
+        if value is None or isinstance(value, (dict, list)) or not str(value).strip() or not str(value).isprintable():
             raise MultimasterError(
                 f"annotations.{key} is {value!r}: pgBackRest keeps one line of text that is not empty. No backup was taken."
             )

@@ -141,7 +141,8 @@ def _runs_in(pid: int, path: str) -> bool:
     if pid <= 0:
         return False
     try:
-        return os.path.realpath(f"/proc/{pid}/cwd") == os.path.realpath(path)
+        # A folder can be mounted in two places.
+        return os.path.samefile(f"/proc/{pid}/cwd", path)
     except PermissionError:
         return os.path.exists(f"/proc/{pid}")
     except OSError:

@@ -67,6 +67,7 @@ REPOSITORIES = 256
 _UNKNOWN_OPTION = re.compile(r"environment contains invalid option '([^']+)'")
 # pgBackRest takes a stanza's name into paths as it is.
 _STANZA = re.compile(r"(?![-.])[^/\\:=\[\]]+")
+_OPTION = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 _COUNTED = re.compile(r"expire command encountered \d+ error")
 
 Run = t.Callable[[t.Sequence[str], t.Mapping[str, str], t.Sequence[int]], "tuple[int, str, str]"]
@@ -92,6 +93,9 @@ def run_process(argv: t.Sequence[str], environment: t.Mapping[str, str], keep_op
         raise MultimasterError(
             f"There is no {argv[0]} on this host. Install pgBackRest (Debian's package pgbackrest), or state executable."
         ) from None
+    except OSError as error:
+        # Of a command line that is too long, too: an option is the reason then.
+        raise MultimasterError(f"{argv[0]} cannot be run ({error.strerror}). Correct executable or the task's options.") from None
     return done.returncode, done.stdout.decode("utf-8", "replace"), done.stderr.decode("utf-8", "replace")
 
 
@@ -315,15 +319,29 @@ def require_usable(params: dict[str, t.Any]) -> None:
     refuse_null_bytes(params)
     if params["stanza"] is not None:
         require_stanza_name(params["stanza"])
+    if not params["executable"].strip():
+        raise MultimasterError("executable is empty; it has to be pgBackRest's name or path. Nothing was changed.")
     require_number("repo", params["repo"], 1, REPOSITORIES)
     for name in ("config", "pg_path"):
         require_absolute(name, params.get(name))
     require_number("archive_timeout", params.get("archive_timeout"), 1, LONGEST_TIMEOUT)
     require_number("lock_wait", params.get("lock_wait"), 0, YEAR)
+    refuse_own_options(params["options"], {"config": "config", "repo": "repo", "stanza": "stanza"})
     for name, value in params["options"].items():
+        if not _OPTION.fullmatch(name):
+            raise unknown_option(repr(name), "options")
         require_one_line(f"options.{name}", option_text(value))
         if meant := meant_option(name):
             raise unknown_option(name, "options", meant)
+
+
+def refuse_own_options(given: t.Iterable[str], own: t.Mapping[str, str]) -> None:
+    """``own``: what the module's own options decide, by pgBackRest's names. It would be stated twice, and the other one would be
+    left out in silence."""
+    for name in given:
+        if name in own:
+            state = f"State the option {own[name]} in its place" if own[name] else "Leave it out"
+            raise MultimasterError(f"options has {name}, which this module decides. {state}. Nothing was changed.")
 
 
 def require_stanza_name(name: str) -> None:

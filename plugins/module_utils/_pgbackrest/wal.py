@@ -19,6 +19,7 @@ DEFAULT_SEGMENT_SIZE = 16 << 20
 SEGMENT_SIZES = [DEFAULT_SEGMENT_SIZE, *(size for shift in range(20, 31) if (size := 1 << shift) != DEFAULT_SEGMENT_SIZE)]
 
 _SEGMENT = re.compile(r"(?:.*/)?([0-9A-F]{24})-([0-9a-f]{40})(?:\.[a-z0-9]+)?$")
+_HISTORY = re.compile(r"(?:.*/)?([0-9A-F]{8})\.history$")
 _LSN = re.compile(r"^([0-9A-Fa-f]{1,8})/([0-9A-Fa-f]{1,8})$")
 
 
@@ -100,12 +101,16 @@ class Archive:
     checksums: dict[Segment, str] = field(default_factory=dict)
     """SHA-1 of each segment's contents, which is part of its file's name."""
     duplicates: list[str] = field(default_factory=list)
+    branches: set[int] = field(default_factory=set)
+    """Timelines of which the archive knows where they branched off."""
 
     @classmethod
     def from_listing(cls, archive_id: str, listing: t.Mapping[str, t.Any], segment_size: int = DEFAULT_SEGMENT_SIZE) -> Archive:
         """From ``repo-ls --recurse --output=json`` of the archive's path."""
         archive = cls(archive_id, segment_size)
         for path, entry in listing.items():
+            if history := _HISTORY.match(path):
+                archive.branches.add(int(history.group(1), 16))
             match = _SEGMENT.match(path)
             if not match or entry.get("type") != "file":
                 continue

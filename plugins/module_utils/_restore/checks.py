@@ -19,15 +19,35 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.value
     require_number,
     require_one_line,
 )
+from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import refuse_own_options
 
 PORTS = (1, 65535)
 TIMEOUTS = (1, YEAR)
 _SETTING = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?")
 _TIMELINE = re.compile(r"latest|current|[1-9][0-9]{0,9}|0[xX][0-9A-Fa-f]{1,8}")
 _LABEL = re.compile(r"\d{8}-\d{6}F(_\d{8}-\d{6}[DI])?")
+# What this module's own options decide, by pgBackRest's names.
+_OWN = {
+    "archive-mode": "archive",
+    "delta": "delta",
+    "force": "delta_by",
+    "link-all": "",
+    "link-map": "",
+    "pg1-path": "pg_path",
+    "recovery-option": "recovery_options",
+    "set": "set",
+    "tablespace-map": "tablespace_map",
+    "tablespace-map-all": "tablespace_map_all",
+    "target": "target",
+    "target-action": "target_action",
+    "target-exclusive": "target_exclusive",
+    "target-timeline": "target_timeline",
+    "type": "type",
+}
 # Settings that an option decides, by that option.
 _OF_OPTIONS = {
     "archive_mode": "archive",
+    "data_directory": "pg_path",
     "max_logical_replication_workers": "subscriptions",
     "recovery_target": "type",
     "recovery_target_action": "target_action",
@@ -42,6 +62,7 @@ _OF_OPTIONS = {
 
 def check_restore(params: t.Mapping[str, t.Any]) -> None:
     """The options of pgbackrest_restore, beside those that say what to restore to."""
+    refuse_own_options(params["options"], _OWN)
     for name in ("pg_path", "tablespace_map_all"):
         require_absolute(name, params[name])
     for name, place in params["tablespace_map"].items():
@@ -53,12 +74,24 @@ def check_restore(params: t.Mapping[str, t.Any]) -> None:
     label, timeline = params["set"], params["target_timeline"]
     if label is not None:
         require_label("set", label)
-    if timeline is not None and not _TIMELINE.fullmatch(timeline):
+    if timeline is not None and not _is_timeline(timeline):
         raise MultimasterError(
             f"target_timeline is {timeline!r}; there are latest, current, and a timeline's number, for example 2. Nothing was "
             f"changed."
         )
     check_recovery_options(params["recovery_options"])
+
+
+def _is_timeline(text: str) -> bool:
+    if not _TIMELINE.fullmatch(text):
+        return False
+    number = timeline_number(text)
+    return number is None or 1 <= number < 1 << 32
+
+
+def timeline_number(timeline: str | None) -> int | None:
+    """None for one that has a name."""
+    return int(timeline, 0) if timeline and timeline[0].isdigit() else None
 
 
 def require_label(name: str, label: str) -> None:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import typing as t
@@ -25,6 +26,7 @@ class Alone:
     def __init__(self, path: str) -> None:
         self._path = path
         self.descriptor = -1
+        self._made = False
 
     def __enter__(self) -> Alone:
         return self
@@ -35,6 +37,7 @@ class Alone:
         if self.descriptor >= 0:
             return
         if make:
+            self._made = not os.path.isdir(self._path)
             os.makedirs(self._path, mode=0o700, exist_ok=True)
         elif not os.path.isdir(self._path) or not os.access(self._path, os.R_OK):
             return
@@ -50,6 +53,10 @@ class Alone:
         self.descriptor = descriptor
 
     def __exit__(self, *reason: t.Any) -> None:
+        if self._made:
+            # Nothing came of it: pgBackRest refused what it was told.
+            with contextlib.suppress(OSError):
+                os.rmdir(self._path)
         if self.descriptor >= 0:
             os.close(self.descriptor)
             self.descriptor = -1

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
 PROC = "/proc"
 # Links of a data directory that lead to what a server writes: its WAL, its logs, its statistics, its tablespaces.
 TABLESPACES = "pg_tblspc"
+# All that a server of one version has in a tablespace's directory is in a folder of that name.
+VERSION_FOLDER = re.compile(r"PG_[0-9.]+_[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,29 @@ def configured_directories(configuration: Configuration) -> list[str]:
 
 
 def touched(path: str, places: t.Iterable[Place]) -> Place | None:
-    """The first of the places that the path is, is in, or has in it."""
+    """The first of the places that the path is, is in, or has in it. A folder can be mounted in two places."""
     real = os.path.realpath(path)
-    return next((each for each in places if _is_in(real, each.path) or _is_in(each.path, real)), None)
+    above = {_identity(each) for each in _with_parents(real)}
+    return next(
+        (each for each in places if is_in(real, each.path) or is_in(each.path, real) or _identity(each.path) in above), None
+    )
+
+
+def _with_parents(path: str) -> t.Iterator[str]:
+    while True:
+        yield path
+        if path == os.path.dirname(path):
+            return
+        path = os.path.dirname(path)
+
+
+def _identity(path: str) -> tuple[int, int] | str:
+    """Of what is not there, its name."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return path
+    return found.st_dev, found.st_ino
 
 
 def links_to(directory: str, places: t.Sequence[Place]) -> list[tuple[str, Place]]:
@@ -118,16 +141,29 @@ def _running_directories() -> list[str]:
 def _places_of(directory: str) -> t.Iterator[Place]:
     server = f"the server of {directory}"
     yield Place(directory, f"the data directory of {server}")
-    for folder, what in ((directory, ""), (os.path.join(directory, TABLESPACES), "a tablespace")):
-        try:
-            entries = list(os.scandir(folder))
-        except OSError:
-            continue
-        for entry in entries:
-            # What a server only reads, a certificate for example, may be shared: a file.
-            if entry.is_symlink() and entry.is_dir():
-                yield Place(os.path.realpath(entry.path), f"{what or entry.name} of {server}")
+    for link in _links_to_folders(directory):
+        yield Place(os.path.realpath(link), f"{os.path.basename(link)} of {server}")
+    for link in _links_to_folders(os.path.join(directory, TABLESPACES)):
+        for folder in _version_folders(os.path.realpath(link)):
+            yield Place(folder, f"a tablespace of {server}")
 
 
-def _is_in(path: str, folder: str) -> bool:
+def _links_to_folders(folder: str) -> list[str]:
+    """What a server only reads, a certificate for example, may be shared: a file."""
+    try:
+        return [each.path for each in os.scandir(folder) if each.is_symlink() and each.is_dir()]
+    except OSError:
+        return []
+
+
+def _version_folders(location: str) -> list[str]:
+    """What the server has in a tablespace's directory, which can be a whole disk with other things on it."""
+    try:
+        names = sorted(filter(VERSION_FOLDER.fullmatch, os.listdir(location)))
+    except OSError:
+        names = []
+    return [os.path.join(location, name) for name in names] or [location]
+
+
+def is_in(path: str, folder: str) -> bool:
     return path == folder or path.startswith(folder.rstrip("/") + "/")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 import shlex
@@ -39,10 +38,10 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     OK,
     Backup,
     Stanza,
-    parse_info,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.program import (
     PgBackRest,
+    Run,
     from_parameters,
     require_unprivileged,
     shown,
@@ -54,7 +53,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     Segment,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import tablespaces as tablespaces_in_wal
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.checks import check_restore
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.checks import check_restore, timeline_number
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.copy_stop import (
     is_kept,
     is_restored_copy,
@@ -67,9 +66,16 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.li
     live_places,
     refuse_live_links,
     refuse_live_place,
-    touched,
 )
-from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.space import refuse_too_little_space
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.mapping import (
+    refuse_places,
+    refuse_unknown_names,
+    tablespaces,
+)
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.space import (
+    refuse_too_little_space,
+    refuse_unwritable,
+)
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import (
     Target,
     backups_to_try,
@@ -197,16 +203,22 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     stanza = pgbackrest.stanza_info()
     repos = _readable(pgbackrest, stanza, params["repo"])
     refuse_foreign(before, stanza, params["delta"])
-    refuse_unwritable(before)
+    refuse_unwritable(path)
     if not params["force_mesh_member"]:
         refuse_mesh_member(before, in_place)
 
     choices = backups_to_try(stanza, repos, target, params["set"])
     backup, archive, last = _reachable(pgbackrest, stanza, choices, target, warn)
+    refuse_unknown_timeline(params["target_timeline"], backup, archive, pgbackrest.where(backup.repo))
     if in_place and not params["force_mesh_member"]:
         refuse_mesh_backup(pgbackrest, backup)
-    if not in_place:
-        refuse_shared_tablespaces(pgbackrest, backup, params["tablespace_map"], params["tablespace_map_all"], live)
+    if not in_place or params["tablespace_map"]:
+        told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
+        refuse_unknown_names(backup.label, tablespaces(told), params["tablespace_map"])
+        if not in_place:
+            refuse_places(
+                backup.label, path, tablespaces(told), params["tablespace_map"], params["tablespace_map_all"], live
+            )
     if params["check_free_space"]:
         length = len(archive.path(backup, last)) if archive and last else 0
         size = archive.segment_size if archive else DEFAULT_SEGMENT_SIZE
@@ -223,6 +235,8 @@ def plan_restore(pgbackrest: PgBackRest, params: dict[str, t.Any], warn: t.Calla
     database = stanza.database(backup)
     if params["require_programs"] and database:
         refuse_without_programs(backup, database.version)
+    if params["recovery_options"] and database:
+        refuse_wrong_settings(pgbackrest.run, database.version, params["recovery_options"])
     recovery = recovery_settings(pgbackrest, path, in_place, target, database.version if database else "", params)
     restore = Restore(
         target=target,
@@ -314,8 +328,10 @@ def refuse_live_places(path: str, live: t.Sequence[Place], params: dict[str, t.A
     Tablespaces have their own check, when it is known which there are."""
     refuse_live_place(path, "pg_path", live)
     for name, value in params["recovery_options"].items():
-        if str(value).startswith("/"):
-            refuse_live_place(str(value), f"recovery_options.{name}", live)
+        # A relative one is one in the copy's directory, and can lead out of it.
+        for place in filter(None, str(value).split(",")):
+            if "/" in place:
+                refuse_live_place(os.path.join(path, place.strip()), f"recovery_options.{name}", live)
     if live:
         refuse_live_links(path, live)
 
@@ -371,15 +387,17 @@ def refuse_foreign(directory: DataDirectory, stanza: Stanza, delta: bool) -> Non
         )
 
 
-def refuse_unwritable(directory: DataDirectory) -> None:
-    place = directory.path if directory.exists else os.path.dirname(directory.path)
-    while not os.path.exists(place):
-        place = os.path.dirname(place)
-    if not os.access(place, os.W_OK | os.X_OK):
+def refuse_unknown_timeline(timeline: str | None, backup: Backup, archive: Archive | None, where: str) -> None:
+    """Recovery from the backup can go along its own timeline and those that branched off it."""
+    number = timeline_number(timeline)
+    if number is None or archive is None or not backup.wal_start:
+        return
+    own = Segment.parse(backup.wal_start, archive.segment_size).timeline
+    known = sorted({own, *(each for each in archive.branches | set(archive.segments) if each > own)})
+    if number not in known:
         raise MultimasterError(
-            f"{place} may not be written by this user, so {directory.path} cannot be restored. Make the directory first, "
-            f"with the server's "
-            "user as its owner."
+            f"target_timeline is {timeline}, and recovery from backup {backup.label} in {where} can go along timeline "
+            f"{', '.join(str(each) for each in known)}. Nothing was changed."
         )
 
 
@@ -390,6 +408,21 @@ def refuse_without_programs(backup: Backup, version: str) -> None:
             f"Backup {backup.label} is of PostgreSQL {version}, and this host has no {server} to start it with. Install that "
             f"version's programs (Debian's package postgresql-{version}), or restore on another host. Nothing was changed.",
             version=version,
+        )
+
+
+def refuse_wrong_settings(run: Run, version: str, options: t.Mapping[str, t.Any]) -> None:
+    """The server of the backup's version is asked whether it takes them, where its programs are here: it ends before it looks
+    at any data directory."""
+    server = os.path.join(programs_folder(version), "postgres")
+    if not os.path.exists(server):
+        return
+    given = [word for name, value in options.items() for word in ("-c", f"{name}={plain_text(value)}")]
+    code, _out, err = run([server, "-D", "/", "-c", "config_file=/dev/null", *given, "-C", "port"], {}, ())
+    if code:
+        said = next((line for line in err.splitlines() if line.strip()), "it said nothing").partition(":  ")[2] or err
+        raise MultimasterError(
+            f"PostgreSQL {version} does not take recovery_options: {' '.join(said.split())}. Nothing was changed."
         )
 
 
@@ -417,35 +450,6 @@ def origins_in_manifest(manifest: str) -> int:
             size = re.search(r'"size":(\d+)', line)
             return origins_in_file_of(int(size.group(1))) if size else 0
     return 0
-
-
-def refuse_shared_tablespaces(
-    pgbackrest: PgBackRest, backup: Backup, mapped: dict[str, str], mapped_all: str | None, live: t.Sequence[Place] = ()
-) -> None:
-    """A copy beside the live node must not write into the live node's tablespaces: where they were, nor where they are."""
-    told = pgbackrest.execute(pgbackrest.argv("info", "--output=json", f"--set={backup.label}", repo=backup.repo))
-    found = tablespaces(told)
-    taken = {os.path.realpath(each["destination"]) for each in found}
-    shared = []
-    for each in found:
-        place = mapped.get(each["name"]) or (os.path.join(mapped_all, each["name"]) if mapped_all else each["destination"])
-        if os.path.realpath(place) in taken or touched(place, live):
-            shared.append(f"{each['name']} ({place})")
-    if shared:
-        raise MultimasterError(
-            f"Backup {backup.label} has tablespaces outside the data directory, which a copy would share with the node it "
-            f"is of: "
-            f"{', '.join(shared)}. Give each another directory in tablespace_map, or all in tablespace_map_all."
-        )
-
-
-def tablespaces(info: str) -> list[dict[str, t.Any]]:
-    parse_info(info)
-    found: list[dict[str, t.Any]] = []
-    for stanza in json.loads(info, strict=False):
-        for backup in stanza["backup"]:
-            found.extend(backup.get("tablespace") or [])
-    return found
 
 
 # --- the command -------------------------------------------------------------------------------------------------------
@@ -525,8 +529,11 @@ def _in_shell(words: t.Sequence[str]) -> str:
 
 def setting_text(value: t.Any) -> str:
     """A setting's value for a configuration file, where pgBackRest writes it between quotes as it is."""
-    text = ("on" if value else "off") if isinstance(value, bool) else str(value)
-    return text.replace("\\", "\\\\").replace("'", "''")
+    return plain_text(value).replace("\\", "\\\\").replace("'", "''")
+
+
+def plain_text(value: t.Any) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
 
 
 def repository_options(options: dict[str, t.Any]) -> dict[str, str]:

@@ -39,10 +39,26 @@ def refuse_too_little_space(path: str, tablespaces: t.Sequence[str], backup_size
 
 def free_bytes(path: str) -> int:
     """Free for this user where the directory is, or will be."""
-    while not os.path.exists(path):
-        path = os.path.dirname(path)
-    room = os.statvfs(path)
+    room = os.statvfs(nearest_there(path))
     return room.f_bavail * room.f_frsize
+
+
+def nearest_there(path: str) -> str:
+    """The path, or the folder in which it would be made."""
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def refuse_unwritable(path: str) -> None:
+    place = nearest_there(path)
+    if os.path.islink(place) and not os.path.exists(place):
+        raise MultimasterError(f"{place} is a symbolic link to {os.path.realpath(place)}, which is not there. Make that first.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise MultimasterError(
+            f"{place} may not be written by this user, so {path} cannot be restored. Make the directory first, with the server's "
+            f"user as its owner."
+        )
 
 
 def used_bytes(path: str, further: t.Sequence[str] = ()) -> int:

@@ -79,7 +79,7 @@ def parse_target(kind: str, value: str | None, label: str | None, now: float) ->
         lsn = parse_lsn(value or "")
         return Target(kind, show_lsn(lsn), lsn=lsn)
     if kind == "xid":
-        if not (value or "").isdigit() or not 3 <= int(value or 0) < 1 << 32:
+        if not re.fullmatch(r"[0-9]+", value or "") or not 3 <= int(value or 0) < 1 << 32:
             raise MultimasterError(
                 f"{value!r} is no transaction id. Write the 32-bit number, for example 731 (pg_current_xact_id()::xid)."
             )
@@ -106,8 +106,8 @@ def _time_target(value: str, now: float) -> Target:
     offset = "+00:00" if zone.upper() in ("Z", "UTC") else _offset(zone)
     try:
         moment = datetime.datetime.fromisoformat(f"{day} {clock}{(fraction or '.0').ljust(7, '0')}{offset}")
-    except ValueError as error:
-        raise MultimasterError(f"{value!r} is no time: {error}.") from None
+    except ValueError:
+        raise MultimasterError(f"{value!r} is no time: there is no such day, time of day or zone.") from None
     moment = moment.astimezone(datetime.timezone.utc)
     if moment.timestamp() > now:
         raise MultimasterError(

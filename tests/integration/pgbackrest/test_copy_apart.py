@@ -176,6 +176,61 @@ def test_a_directory_that_is_a_live_server_s(backed_up: Host) -> None:
         backed_up.shell(f"{BINARIES}/pg_ctl -D {other} -m immediate stop; rm -rf {other}*", user="postgres")
 
 
+def test_a_live_server_s_directory_in_another_place(backed_up: Host) -> None:
+    """Mounted twice, it has another path and is the same."""
+    other = "/srv/mounted"
+    backed_up.shell(f"mkdir -p {other}/main && mount --bind {DATA} {other}/main")
+    try:
+        for path in (f"{other}/main/copy", f"{other}/main/base"):
+            assert f"pg_path {path} is not apart from the data directory" in backed_up.restore(pg_path=path, fails=True)["msg"]
+        assert "is not apart from" in backed_up.restore(pg_path=f"{other}/main", delta=True, fails=True)["msg"]
+        told = backed_up.module("pgbackrest_prove", {"pg_path": f"{other}/main", "port": COPY_PORT}, fails=True)
+        assert "is not apart from" in told["msg"]
+    finally:
+        backed_up.run("umount", f"{other}/main")
+    assert backed_up.sql("SELECT count(*) FROM rows") == "2"
+
+
+def test_where_tablespaces_cannot_go(places: Host, backed_up: Host) -> None:
+    """Found before anything is written, by a check run too. Beside a tablespace in the copy's own parent there is room."""
+    node = backed_up
+    parent = COPY.rpartition("/")[0]
+    node.sql(f"CREATE TABLESPACE kept LOCATION '{parent}'")
+    node.sql(f"CREATE TABLESPACE late LOCATION '{PLACES[0]}'")
+    node.sql("CREATE TABLE on_kept TABLESPACE kept AS SELECT 1; CREATE TABLE on_late TABLESPACE late AS SELECT 1")
+    node.backup("full")
+    spaces = f"{COPY}_tablespaces"
+    wrong = {
+        "tablespace_map has spare, which backup": {"tablespace_map": {"spare": "/srv/x"}, "tablespace_map_all": spaces},
+        "the same directory": {"tablespace_map": {"kept": f"{COPY}-1", "late": f"{COPY}-1"}},
+        "one into the other's": {"tablespace_map": {"kept": f"{COPY}-1", "late": f"{COPY}-1/late"}},
+        "in the copy's own data directory": {"tablespace_map_all": f"{COPY}/spaces"},
+        "/etc/passwd is not a directory": {"tablespace_map_all": "/etc/passwd"},
+        "/root may not be written by this user": {"tablespace_map_all": "/root/x"},
+        "target_timeline is 99": {"target_timeline": "99", "tablespace_map_all": spaces},
+        'unrecognized configuration parameter "wrk_mem"': {"recovery_options": {"wrk_mem": 1}, "tablespace_map_all": spaces},
+        'invalid value for parameter "port"': {"recovery_options": {"port": "abc"}, "tablespace_map_all": spaces},
+        "recovery_options.log_directory": {"recovery_options": {"log_directory": "../main/log"}, "tablespace_map_all": spaces},
+        "'abc' is not valid for 'process-max'": {"options": {"process-max": "abc"}, "tablespace_map_all": spaces},
+    }
+    for words, arguments in wrong.items():
+        assert words in node.restore(fails=True, **arguments)["msg"]
+        # What pgBackRest itself refuses cannot be foretold.
+        if "options" not in arguments:
+            assert words in node.restore(fails=True, check=True, **arguments)["msg"]
+        assert node.shell(f"ls -d {COPY}* 2>/dev/null; true") == ""
+    node.restore(tablespace_map_all=spaces)
+    proof = node.module("pgbackrest_prove", {"pg_path": COPY, "port": COPY_PORT})
+    rows = {name: count for each in proof["databases"] for name, count in each["rows"].items()}
+    assert (rows["public.on_kept"], rows["public.on_late"]) == (1, 1)
+    # Another copy would replace that one's tablespaces, with delta without a word.
+    for delta in (False, True):
+        told = node.restore(pg_path=f"{COPY}-2", tablespace_map_all=spaces, delta=delta, fails=True)
+        assert "which holds a tablespace already" in told["msg"]
+    node.restore(tablespace_map_all=spaces, delta=True)
+    node.run("rm", "-r", spaces)
+
+
 def test_what_the_live_server_runs_and_writes(backed_up: Host) -> None:
     """ALTER SYSTEM is in the backup: commands and files of the live server are none of the copy's."""
     backed_up.shell("rm -f /tmp/ran; echo precious >/tmp/live.pid; chown postgres /tmp/live.pid")

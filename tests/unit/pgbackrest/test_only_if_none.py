@@ -22,6 +22,7 @@ PARAMETERS: dict[str, t.Any] = {
     "only_if_none": True,
     "lock_wait": 30,
     "annotations": {},
+    "options": {},
     "node": "pg1",
     "expire": True,
     "archive_timeout": None,

@@ -30,6 +30,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest
     run_process,
 )
 from ansible_collections.multimaster.postgresql.plugins.module_utils._pgbackrest.wal import Archive, Segment
+from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import mapping
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore import restore as _pgbackrest_restore
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.live import live_places
 from ansible_collections.multimaster.postgresql.plugins.module_utils._restore.target import Target
@@ -322,9 +323,9 @@ def test_subscriptions_in_a_manifest() -> None:
 
 def test_tablespaces_of_a_backup() -> None:
     info = json.loads(recorded("info_three_backups.json"))
-    assert _pgbackrest_restore.tablespaces(json.dumps(info)) == []
+    assert mapping.tablespaces(json.dumps(info)) == []
     info[0]["backup"][0]["tablespace"] = [{"name": "s", "destination": "/s", "oid": 1}]
-    assert [each["name"] for each in _pgbackrest_restore.tablespaces(json.dumps(info))] == ["s"]
+    assert [each["name"] for each in mapping.tablespaces(json.dumps(info))] == ["s"]
 
 
 def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
@@ -334,14 +335,12 @@ def test_a_tablespace_is_never_the_live_one_s(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     (tmp_path / "link").symlink_to(old)
     (pg / "pg_tblspc" / "16400").symlink_to(now)
-    told = json.loads(recorded("info_three_backups.json"))
-    told[0]["backup"] = [{**told[0]["backup"][0], "tablespace": [{"name": "old", "oid": 16400, "destination": str(old)}]}]
-    pgbackrest, _run = command((0, json.dumps(told), ""))
+    found = [{"name": "old", "oid": 16400, "destination": str(old)}]
 
     def shared(mapped: dict[str, str], mapped_all: str | None = None) -> bool:
         live = live_places([str(pg)], str(tmp_path / "copy"))
         try:
-            _pgbackrest_restore.refuse_shared_tablespaces(pgbackrest, backup(), mapped, mapped_all, live)
+            mapping.refuse_places("a", str(tmp_path / "copy"), found, mapped, mapped_all, live)
         except MultimasterError:
             return True
         return False

@@ -44,6 +44,10 @@ SHARED: list[tuple[dict[str, t.Any], str]] = [
     ({"options": {"repo1-pth": "/x"}}, "options has repo1-pth, which is no option of pgBackRest; did you mean repo1-path"),
     ({"options": {"repo1-path": "/x\ny"}}, "options.repo1-path is"),
     ({"options": {"process-max": "1\0"}}, "options.process-max has a null byte"),
+    ({"options": {"": "1"}}, "options has '', which is no option of pgBackRest"),
+    ({"options": {"process max": "1"}}, "options has 'process max'"),
+    ({"options": {"stanza": "pg2"}}, "options has stanza, which this module decides. State the option stanza in its place"),
+    ({"executable": " "}, "executable is empty"),
 ]
 OWN: dict[str, list[tuple[dict[str, t.Any], str]]] = {
     "backup": [
@@ -57,7 +61,9 @@ OWN: dict[str, list[tuple[dict[str, t.Any], str]]] = {
         ({"annotations": {"": "c"}}, "annotations has the key ''"),
         ({"annotations": {"a": "b\nc=d"}}, "annotations.a is 'b\\nc=d'"),
         ({"annotations": {"a": ""}}, "annotations.a is ''"),
+        ({"annotations": {"a": ["b"]}}, "annotations.a is ['b']"),
         ({"annotations": {"a": "b\0"}}, "annotations.a has a null byte"),
+        ({"options": {"annotation": "a=b"}}, "State the option annotations in its place"),
         ({"annotations": {"node": "pg2"}, "node": "pg1"}, "both name the node"),
     ],
     "catalog": [
@@ -87,7 +93,8 @@ OWN: dict[str, list[tuple[dict[str, t.Any], str]]] = {
         ({"tablespace_map": {"a": "b"}}, "tablespace_map.a is 'b'"),
         ({"tablespace_map": {"a=b": "/c"}}, "tablespace_map has the name 'a=b'"),
         ({"target_timeline": "first"}, "target_timeline is 'first'"),
-        ({"target_timeline": "-1"}, "target_timeline is '-1'"),
+        *(({"target_timeline": each}, f"target_timeline is '{each}'") for each in ("-1", "0x0", "4294967296")),
+        ({"type": "xid", "target": "\N{SUPERSCRIPT TWO}"}, "is no transaction id"),
         ({"set": "latest"}, "set is 'latest', which is no backup's label"),
         ({"recovery_options": {"application_name": "a\0"}}, "recovery_options.application_name has a null byte"),
         ({"recovery_options": {"application_name": "a\nb"}}, "recovery_options.application_name is 'a\\nb'"),
@@ -95,6 +102,10 @@ OWN: dict[str, list[tuple[dict[str, t.Any], str]]] = {
         ({"recovery_options": {"a": None}}, "recovery_options.a is None"),
         ({"recovery_options": {"restore_command": "cp"}}, "recovery_options has restore_command"),
         ({"recovery_options": {"recovery_target_time": "x"}}, "which the option type decides"),
+        ({"recovery_options": {"data_directory": "/x"}}, "which the option pg_path decides"),
+        ({"options": {"pg1-path": "/x"}}, "State the option pg_path in its place"),
+        ({"options": {"tablespace-map": "a=/b"}}, "State the option tablespace_map in its place"),
+        ({"options": {"link-all": True}}, "which this module decides. Leave it out"),
         ({"recovery_options": {"max_logical_replication_workers": 4}}, "which the option subscriptions decides"),
     ],
     "stanza": [
