@@ -14,7 +14,7 @@ from ansible_collections.multimaster.postgresql.plugins.module_utils._core.sessi
     KINDS,
     options,
     psql_preamble,
-    settings,
+    role_settings,
 )
 
 
@@ -23,7 +23,7 @@ def _session_options(kind: str, version: int = 0, more: t.Mapping[str, str] | No
 
 
 def _session_settings(kind: str) -> dict[str, str]:
-    return settings(_known(kind))
+    return role_settings(_known(kind))
 
 
 def _known(kind: str) -> str:

@@ -14,7 +14,7 @@ from hostile import APPLICATION, DATABASE, EXTENSIONS, PUBLISHED, TRAP, read, st
 from psycopg2 import sql
 from servers import PATIENCE, REPLICATOR_PASSWORD, Authority, Server, wait_until
 
-from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import settings
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.session import role_settings
 
 RunModule = t.Callable[..., t.Any]
 OWNER = "Besitzer \"%s\" 'ö'"
@@ -23,7 +23,7 @@ PUBLICATION = '"Alles ""aus"" {x} \'hier\'"'
 # What last_update_wins cannot work on: it says so, and these are left out.
 WITHOUT_POLICY = ["public.child", "public.deferrable_key", "public.no_columns", "public.no_key", "public.parent"]
 # What the playbook gives the roles that send and apply rows
-ROLE_SETTINGS = settings("apply")
+ROLE_SETTINGS = role_settings("apply")
 NODE_IDS = {"DB-Node.One": 1, "db-node_two": 2}
 
 
@@ -188,6 +188,16 @@ def test_no_problem_is_seen(mesh: HostileMesh, run_module: RunModule) -> None:
         # The world is hostile on purpose, and that is told.
         assert [problem for problem in result["problems"] if "default_transaction_read_only is on" not in problem] == []
         assert len(result["problems"]) > 0
+
+
+@pytest.mark.parametrize("role", ["replicator", "subscription_owner"])
+def test_roles_that_replicate_can_begin_a_session_that_states_nothing(mesh: HostileMesh, role: str) -> None:
+    node = mesh.nodes[0]
+    session = node.session(DATABASE, user=role, host=str(node.home))
+    with session.cursor() as cursor:
+        cursor.execute("SELECT current_user")
+        assert cursor.fetchone() == (role,)
+    session.close()
 
 
 def test_nobody_ran_what_the_owner_put_in_the_way(mesh: HostileMesh) -> None:

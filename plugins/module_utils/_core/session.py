@@ -107,6 +107,14 @@ def settings(kind: str) -> dict[str, str]:
     }
 
 
+def role_settings(kind: str) -> dict[str, str]:
+    """The settings as a role's own, for sessions that take no options: of those who send rows, and who apply them.
+
+    Neither loads libraries; and of an empty list a role keeps an empty name, with which no other session of it could begin.
+    """
+    return {name: value for name, value in settings(kind).items() if name != "local_preload_libraries"}
+
+
 def later_settings(server_version: int) -> dict[str, str]:
     """What a session of a server of this version (160014 is 16.14) has to set first, beyond what it begins with."""
     return {name: value for name, (value, since) in LATER_SETTINGS.items() if server_version >= since}
