@@ -88,7 +88,7 @@ def test_what_a_role_is_meant_to_have_is_no_problem(run_module: RunModule, mesh:
             assert problems(run_module, mesh, settings_file="described.conf", role_settings=meant) == []
             mesh.a.query("ALTER ROLE app SET work_mem = '65MB'")
             (problem,) = problems(run_module, mesh, settings_file="described.conf", role_settings=meant)
-            assert "has its own setting work_mem, '65MB'" in problem
+            assert "Sessions of role app have their own setting work_mem, '65MB'" in problem
         finally:
             mesh.a.query("ALTER ROLE app RESET ALL")
 

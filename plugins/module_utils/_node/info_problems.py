@@ -107,9 +107,9 @@ def _of_settings(settings: dict[str, list[dict[str, t.Any]]]) -> t.Iterator[str]
             f"{each['described']!r}: {out}, or describe it in postgresql_settings."
         )
     for each in settings["overrides"]:
-        where = _whose(each)
+        where, have = _whose(each), "have their" if each["role"] else "has its"
         yield (
-            f"{where[0].upper()}{where[1:]} has its own setting {each['name']}, {each['value']!r}: "
+            f"{where[0].upper()}{where[1:]} {have} own setting {each['name']}, {each['value']!r}: "
             f"{_reset(each, each['name'])} takes it away."
         )
     if settings["pending_restart"]:
