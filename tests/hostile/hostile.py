@@ -19,7 +19,7 @@ TRAP = "LOG:  TRAPPED"
 
 # What an application of such a database states for its sessions.
 APPLICATION = (
-    "-c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+    "-c role=none -c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
     " -c default_transaction_read_only=off -c default_transaction_isolation=read\\ committed"
     " -c standard_conforming_strings=on -c client_encoding=UTF8"
 )

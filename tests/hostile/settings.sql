@@ -46,4 +46,6 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER ROLE CURRENT_USER IN DATABASE %I SET %I TO %s', pg_catalog.current_database(), setting.name,
             CASE setting.name WHEN 'search_path' THEN setting.value ELSE pg_catalog.quote_literal(setting.value) END);
     END LOOP;
+    -- Whoever may become the owner begins as him, a superuser too.
+    EXECUTE pg_catalog.format('ALTER DATABASE %I SET role TO %L', pg_catalog.current_database(), current_user);
 END $$;

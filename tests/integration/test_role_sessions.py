@@ -25,18 +25,7 @@ from ansible_collections.multimaster.postgresql.plugins.plugin_utils._database_a
 ROLE = ROOT / "roles/postgresql"
 OWNER = "hostile owner"
 DATABASE = "Käse-Shop=1 'x'"
-# Whoever owns the database and is let become the superuser, who has a function of his called.
-CLIMB = """
-CREATE FUNCTION public.climb() RETURNS boolean LANGUAGE plpgsql AS $$
-BEGIN
-    EXECUTE 'RESET ROLE';
-    EXECUTE 'ALTER ROLE "hostile owner" SUPERUSER';
-    RETURN true;
-EXCEPTION WHEN insufficient_privilege THEN
-    RETURN false;
-END $$
-"""
-SETTINGS = ("role = 'hostile owner'", "local_preload_libraries = 'nowhere'", "exit_on_error = on")
+SETTINGS = ("local_preload_libraries = 'nowhere'", "exit_on_error = on")
 
 
 def as_owner(server: Server, *commands: str) -> None:
@@ -57,7 +46,7 @@ def server(servers: tuple[Server, Server]) -> t.Iterator[Server]:
     this.query(sql.SQL("CREATE ROLE {} LOGIN").format(owner))
     this.query(sql.SQL("CREATE DATABASE {} OWNER {}").format(database, owner))
     quoted = DATABASE.replace('"', '""')
-    as_owner(this, hostile.read("traps.sql"), CLIMB, hostile.read("settings.sql"))
+    as_owner(this, hostile.read("traps.sql"), hostile.read("settings.sql"))
     as_owner(this, *(f'ALTER DATABASE "{quoted}" SET {setting}' for setting in SETTINGS))
     try:
         yield this

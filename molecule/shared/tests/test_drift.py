@@ -81,7 +81,7 @@ def test_a_check_run_says_what_a_run_would_make_first(nodes: list[Node]) -> None
 
     report = run_playbook("site", "--check", "--diff")
     said = " ".join(report.output.split())
-    assert f"would publish {SHOP_PUBLICATION}" in said
+    assert f'would publish "{SHOP_PUBLICATION}"' in said
     assert "would get what it lacks" in said
     assert report.changed() > 0
     assert first.admin(PUBLISHED, db=SHOP) == "0"

@@ -24,9 +24,3 @@ def test_rows_of_every_table_arrive_both_ways(nodes: list[Node]) -> None:
             eventually(
                 lambda whole=whole: nodes[0].query(whole, db=SHOP) == nodes[1].query(whole, db=SHOP), f"{table} after the {what}"
             )
-
-
-def test_nobody_ran_what_the_owners_put_in_the_way(nodes: list[Node]) -> None:
-    for node in nodes:
-        logs = node.host().check_output("cat /var/log/postgresql/*.log").splitlines()
-        assert [line for line in logs if hostile.TRAP in line] == []
