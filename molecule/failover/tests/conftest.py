@@ -11,11 +11,15 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
 
-from fixtures import nodes
+from fixtures import in_order, nodes
 from instances import Instance, Mesh
 from mesh import Node
 
 __all__ = ["nodes"]
+
+
+def pytest_collection_modifyitems(items: list[t.Any]) -> None:
+    in_order(items)
 
 
 @pytest.fixture(scope="session")

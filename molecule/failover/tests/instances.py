@@ -17,6 +17,8 @@ from mesh import DEPLOYMENT, Node, eventually, secret
 
 # Nothing here is about time: a limit that only a mesh which never gets there reaches.
 PATIENCE = 120
+# As many as a node has subscriptions, and slots.
+DATABASES = "2"
 
 
 @dataclass
@@ -43,8 +45,9 @@ class Instance:
             return {}
 
     def switch(self, node: str, token: str | None = None, **parameters: t.Any) -> httpx.Response:
-        token = token or secret("failover_api_switch_token")
-        return self.http.post(f"/switch-to/{node}", headers={"Authorization": f"Bearer {token}"}, params=parameters)
+        # Spaces around it do not count, and no client sends them.
+        token = (token or secret("failover_api_switch_token")).strip()
+        return self.http.post(f"/switch-to/{node}", headers={"Authorization": f"Bearer {token}".encode()}, params=parameters)
 
 
 @dataclass
@@ -74,8 +77,8 @@ class Mesh:
         """Every subscription works, and every slot is read."""
         try:
             return all(
-                node.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND relid IS NULL") == "1"
-                and node.admin("SELECT count(*) FROM pg_replication_slots WHERE active") == "1"
+                node.admin("SELECT count(*) FROM pg_stat_subscription WHERE pid IS NOT NULL AND relid IS NULL") == DATABASES
+                and node.admin("SELECT count(*) FROM pg_replication_slots WHERE active") == DATABASES
                 for node in self.nodes
             )
         except AssertionError:

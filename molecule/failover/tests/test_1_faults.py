@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 import typing as t
@@ -14,9 +15,8 @@ from instances import PATIENCE, Mesh, Writers
 from mesh import CLUSTER, PORT, Node, eventually, run_playbook
 
 # Begins when it is called with the active node; what it returns heals it.
-Fault = t.Callable[[Mesh, Node], t.Callable[[], None]]
+Fault = t.Callable[[Mesh, Node], t.Callable[[], object]]
 
-NETWORK = "multimaster-failover"
 UNIT = f"postgresql@16-{CLUSTER}"
 TABLE = "inet multimaster_fault"
 
@@ -27,8 +27,8 @@ def inside(node: Node, command: str) -> str:
     return str(done.stdout)
 
 
-def docker(*arguments: str) -> None:
-    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+def docker(*arguments: str) -> str:
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout
 
 
 def drop(node: Node, *rules: str) -> None:
@@ -45,45 +45,47 @@ def drop_no_more(mesh: Mesh) -> None:
         inside(node, f"nft delete table {TABLE}")
 
 
-def stopped(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def stopped(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     inside(node, f"systemctl stop {UNIT}")
-    return lambda: inside(node, f"systemctl start {UNIT}") and None
+    return lambda: inside(node, f"systemctl start {UNIT}")
 
 
-def killed(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def killed(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """The postmaster alone. Its unit starts it again, so nobody has to."""
-    inside(node, "kill -9 $(head -n 1 /var/lib/postgresql/16/main/postmaster.pid)")
+    inside(node, f"kill -9 $(systemctl show -P MainPID {UNIT})")
     return lambda: None
 
 
-def frozen(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def frozen(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """Every process of the server: it takes connections and never answers."""
     inside(node, "pkill -STOP -x postgres")
-    return lambda: inside(node, "pkill -CONT -x postgres") and None
+    return lambda: inside(node, "pkill -CONT -x postgres")
 
 
-def cut_off(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def cut_off(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """The whole host, with its instance of the API and its Redis."""
-    docker("network", "disconnect", "--force", NETWORK, node.name)
-    return lambda: docker("network", "connect", "--ip", node.address, NETWORK, node.name)
+    ((network, attached),) = json.loads(docker("inspect", "--format", "{{json .NetworkSettings.Networks}}", node.name)).items()
+    addresses = ("--ip", attached["IPAddress"], "--ip6", attached["GlobalIPv6Address"])
+    docker("network", "disconnect", "--force", network, node.name)
+    return lambda: docker("network", "connect", *addresses, network, node.name)
 
 
-def host_stopped(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def host_stopped(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """The whole host, in order."""
     docker("stop", "--time", "30", node.name)
     return lambda: docker("start", node.name)
 
 
-def host_killed(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def host_killed(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """The whole host at once, as when its power fails."""
     docker("kill", node.name)
     return lambda: docker("start", node.name)
 
 
-def cut_off_from_api(mesh: Mesh, node: Node) -> t.Callable[[], None]:
+def cut_off_from_api(mesh: Mesh, node: Node) -> t.Callable[[], object]:
     """No instance reaches the node's server; the nodes reach each other."""
     for host in mesh.nodes:
-        drop(host, f"output meta skuid failover_api ip daddr {node.address} tcp dport {PORT}")
+        drop(host, f"output meta skuid failover_api ip6 daddr {node.address} tcp dport {PORT}")
     return lambda: drop_no_more(mesh)
 
 
@@ -115,10 +117,10 @@ def cut_off_from_each_other(mesh: Mesh) -> None:
     for host in mesh.nodes:
         peer = mesh.other(host).address
         # Connections of subscriptions that are there: what comes in on them. New ones: what goes out.
-        sockets = inside(host, f"ss -Htnp state established dst {peer} dport = :{PORT}").splitlines()
+        sockets = inside(host, f"ss -Htnp state established dst [{peer}] dport = :{PORT}").splitlines()
         ports = [line.split()[2].rsplit(":", 1)[1] for line in sockets if '"postgres"' in line]
-        incoming = [f"input ip saddr {peer} tcp sport {PORT} tcp dport {{ {', '.join(ports)} }}"] if ports else []
-        drop(host, f"output meta skuid postgres ip daddr {peer} tcp dport {PORT}", *incoming)
+        incoming = [f"input ip6 saddr {peer} tcp sport {PORT} tcp dport {{ {', '.join(ports)} }}"] if ports else []
+        drop(host, f"output meta skuid postgres ip6 daddr {peer} tcp dport {PORT}", *incoming)
 
 
 def test_nodes_that_do_not_reach_each_other_are_no_reason_to_switch(healthy: Mesh) -> None:
@@ -280,7 +282,7 @@ def test_a_failback_of_the_active_node_restarts_nothing(healthy: Mesh) -> None:
     before = active.admin("SELECT pg_postmaster_start_time()")
     active.admin(f"ALTER SUBSCRIPTION {subscription} DISABLE")
     try:
-        healthy.other(active).admin("INSERT INTO generos (genero) VALUES ('while nothing arrives')")
+        healthy.other(active).query("INSERT INTO generos (genero) VALUES ('while nothing arrives')")
         run = run_playbook("failback", "-e", f"node={active.name}", "-e", "stall_seconds=2", expect_success=False)
     finally:
         active.admin(f"ALTER SUBSCRIPTION {subscription} ENABLE")
