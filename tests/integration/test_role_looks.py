@@ -74,3 +74,21 @@ def test_default_privileges_wait_for_their_schema_and_role(server: Server) -> No
     (answer,) = answers(server, "database.sql", databases=[DATABASE], privileges=wanted)
     assert answer["privileges"]["unknown"] == [0, 2]
     assert 1 in answer["privileges"]["different"]
+
+
+@pytest.mark.parametrize("encoding", ["LATIN1", "SQL_ASCII"])
+def test_a_database_of_another_encoding_is_told_by_its_encoding(server: Server, encoding: str) -> None:
+    """In it not even the names that are asked for can be read."""
+    server.query(f"CREATE DATABASE old TEMPLATE template0 ENCODING {encoding} LOCALE_PROVIDER libc LOCALE 'C'")
+    try:
+        wanted = {"databases": [DATABASE, "old"], "privileges": [], "roles": [{"name": "İ 'x'"}]}
+        text = psql_preamble() + file("server.sql")
+        for index in (0, 1):
+            text += f"\\set index {index}\n" + file("connect.sql") + psql_preamble() + file("database.sql") + "\\endif\n"
+        done = psql(server, text, "--dbname=postgres", f"--set=wanted={json.dumps(wanted)}", begin=options("look", 16))
+        assert done.returncode == 0, done.stderr
+        answer, *others = [json.loads(line) for line in done.stdout.splitlines()]
+        assert answer["databases"]["old"]["encoding"] == encoding
+        assert [each["database"] for each in others if "database" in each] == [DATABASE]
+    finally:
+        server.query("DROP DATABASE old WITH (FORCE)")
