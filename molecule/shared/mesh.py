@@ -18,6 +18,7 @@ from pathlib import Path
 import psycopg2
 import psycopg2.extensions
 import testinfra
+from psycopg2 import sql
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/hostile"))
@@ -56,14 +57,14 @@ class Node:
         session.autocommit = True
         return session
 
-    def query(self, command: str, parameters: t.Any = None, db: str = "imdb") -> list[tuple[t.Any, ...]]:
+    def query(self, command: str | sql.Composable, parameters: t.Any = None, db: str = "imdb") -> list[tuple[t.Any, ...]]:
         if db not in self._sessions or self._sessions[db].closed:
             self._sessions[db] = self.session(db)
         with self._sessions[db].cursor() as cursor:
             cursor.execute(command, parameters)
             return cursor.fetchall() if cursor.description else []
 
-    def value(self, command: str, parameters: t.Any = None, db: str = "imdb") -> t.Any:
+    def value(self, command: str | sql.Composable, parameters: t.Any = None, db: str = "imdb") -> t.Any:
         return self.query(command, parameters, db)[0][0]
 
     def host(self, user: str = "root") -> t.Any:

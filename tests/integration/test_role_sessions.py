@@ -246,7 +246,7 @@ def test_what_a_look_finds_is_set_whatever_names_hold(server: Server) -> None:
         {"database": DATABASE, "type": "default_privs", "schema": schema, "objs": ["TABLES"], "privs": ["SELECT"],
          "roles": ["replicator"], "target_roles": [OWNER]},
     ]  # fmt: skip
-    values = {name: [] for name in ("hba", "schema_files", "replication_peers", "replication_databases")}
+    values: dict[str, list[t.Any]] = {name: [] for name in ("hba", "schema_files", "replication_peers", "replication_databases")}
     values["databases"] = [{"name": DATABASE}]
     wanted = database_access(stated, values)
 

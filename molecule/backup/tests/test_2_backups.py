@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import typing as t
 from pathlib import Path
 
 from backups import COPY_PORT, MARKER, BackedUp, Story, run_on
@@ -87,7 +88,7 @@ def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], storie
     first, second = nodes
     refused = first.restore({"type": "latest"}, expect_success=False, host=second.name)
     assert "backup_restore_hosts" in refused.output
-    further = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
+    further: dict[str, t.Any] = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
     second.restore({"type": "latest"}, **further)
     second.check_copy("latest", stories[second.name], first.name, 5498)
 

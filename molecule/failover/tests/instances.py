@@ -47,7 +47,7 @@ class Instance:
     def switch(self, node: str, token: str | None = None, **parameters: t.Any) -> httpx.Response:
         # Spaces around it do not count, and no client sends them.
         token = (token or secret("failover_api_switch_token")).strip()
-        return self.http.post(f"/switch-to/{node}", headers={"Authorization": f"Bearer {token}".encode()}, params=parameters)
+        return self.http.post(f"/switch-to/{node}", headers={b"Authorization": f"Bearer {token}".encode()}, params=parameters)
 
 
 @dataclass

@@ -186,8 +186,11 @@ def test_clients_go_to_the_other_instance_when_one_is_killed(healthy: Mesh) -> N
             before = instance_process(node)
             inside(node, "systemctl kill --signal=KILL failover_api")
             writers.more()
-            old = {"0", before}
-            eventually(lambda node=node, old=old: instance_process(node) not in old, "systemd starts it", PATIENCE)
+
+            def is_new(node: Node = node, before: str = before) -> bool:
+                return instance_process(node) not in {"0", before}
+
+            eventually(is_new, "systemd starts it", PATIENCE)
             writers.more()
         assert writers.failed == []
         healthy.assert_each_once(writers.acknowledged)

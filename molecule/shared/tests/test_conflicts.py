@@ -33,6 +33,10 @@ def title(node: Node) -> list[tuple[t.Any, ...]]:
     return node.query("SELECT primary_title FROM titles WHERE tconst = %s", [KEY])
 
 
+def wait_for_title(node: Node, wanted: str) -> None:
+    eventually(lambda: title(node) == [(wanted,)], f"{wanted!r} alone on {node.name}")
+
+
 def insert(node: Node, name: str) -> None:
     columns = "tconst, title_type, primary_title, original_title"
     node.query(f"INSERT INTO titles ({columns}) VALUES (%s, 'movie', %s, %s)", [KEY, name, name])
@@ -53,12 +57,12 @@ def test_the_last_version_wins_and_the_other_is_kept(nodes: list[Node]) -> None:
         insert(first, "inserted first")
         insert(second, "inserted second")
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("inserted second",)], f"the later row on {node.name}")
+        wait_for_title(node, "inserted second")
     with apart(nodes):
         second.query("UPDATE titles SET primary_title = 'earlier' WHERE tconst = %s", [KEY])
         first.query("UPDATE titles SET primary_title = 'later' WHERE tconst = %s", [KEY])
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("later",)], f"the later update on {node.name}")
+        wait_for_title(node, "later")
     assert lost(second)[before[second.name] :][-1] == "later against earlier"
     first.query("DELETE FROM titles WHERE tconst = %s", [KEY])
     eventually(lambda: title(second) == [], "the deletion")
@@ -71,6 +75,6 @@ def test_a_retried_insert_does_not_stop_replication(nodes: list[Node]) -> None:
         insert(first, "in doubt")
         insert(second, "in doubt")
     for node in nodes:
-        eventually(lambda n=node: title(n) == [("in doubt",)], f"one row on {node.name}")
+        wait_for_title(node, "in doubt")
     first.query("DELETE FROM titles WHERE tconst = %s", [KEY])
     eventually(lambda: title(second) == [], "the deletion")

@@ -67,7 +67,11 @@ def test_drift_is_reported_then_repaired(nodes: list[Node]) -> None:
     for here, there in ((first, second), (second, first)):
         sku = f"from {here.name}"
         here.query("INSERT INTO articles (sku) VALUES (%s)", [sku], db=SHOP)
-        eventually(lambda h=there, s=sku: h.value("SELECT count(*) FROM articles WHERE sku = %s", [s], db=SHOP) == 1, sku)
+
+        def has_arrived(there: Node = there, sku: str = sku) -> bool:
+            return there.value("SELECT count(*) FROM articles WHERE sku = %s", [sku], db=SHOP) == 1
+
+        eventually(has_arrived, sku)
         here.query("DELETE FROM articles WHERE sku = %s", [sku], db=SHOP)
 
     assert run_playbook("site").changed() == 0

@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from mesh import HOSTILE, SHOP, Node, eventually, hostile
 
 pytestmark = pytest.mark.skipif(not HOSTILE, reason="the scenario's inventory is not that of the hostile world")
+
+
+def are_equal(nodes: list[Node], whole_table: str) -> bool:
+    return nodes[0].query(whole_table, db=SHOP) == nodes[1].query(whole_table, db=SHOP)
 
 
 def test_rows_of_every_table_arrive_both_ways(nodes: list[Node]) -> None:
@@ -20,7 +26,4 @@ def test_rows_of_every_table_arrive_both_ways(nodes: list[Node]) -> None:
                 for statement in hostile.statements(what, row + node.node_id):
                     node.query(statement, db=SHOP)
         for table in published:
-            whole = hostile.whole_table(table)
-            eventually(
-                lambda whole=whole: nodes[0].query(whole, db=SHOP) == nodes[1].query(whole, db=SHOP), f"{table} after the {what}"
-            )
+            eventually(partial(are_equal, nodes, hostile.whole_table(table)), f"{table} after the {what}")

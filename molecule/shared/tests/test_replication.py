@@ -49,6 +49,10 @@ def rows(node: Node, sample: Sample, key: dict[str, t.Any]) -> list[tuple[t.Any,
     return node.query(sql.SQL("SELECT * FROM {} WHERE ").format(sql.Identifier(sample.table)) + where(key), key)
 
 
+def wait_for_rows(node: Node, sample: Sample, key: dict[str, t.Any], wanted: list[tuple[t.Any, ...]], what: str) -> None:
+    eventually(lambda: rows(node, sample, key) == wanted, f"{what} {sample.table} on {node.name}")
+
+
 def key_after_update(sample: Sample) -> dict[str, t.Any]:
     return {name: sample.update.get(name, value) for name, value in sample.key.items()}
 
@@ -66,21 +70,20 @@ def test_every_operation_on_every_table_arrives_once(direction: Direction) -> No
     for sample in made:
         expected = rows(here, sample, sample.key)
         assert len(expected) == 1
-        eventually(lambda s=sample, e=expected: rows(there, s, s.key) == e, f"insert into {sample.table} on {there.name}")
+        wait_for_rows(there, sample, sample.key, expected, "insert into")
     for sample in made:
         update(here, sample)
     for sample in made:
         key = key_after_update(sample)
         expected = rows(here, sample, key)
         assert len(expected) == 1
-        eventually(lambda s=sample, k=key, e=expected: rows(there, s, k) == e, f"update of {sample.table} on {there.name}")
+        wait_for_rows(there, sample, key, expected, "update of")
         if key != sample.key:
             assert rows(there, sample, sample.key) == []
     for sample in reversed(made):
         delete(here, sample, key_after_update(sample))
     for sample in made:
-        key = key_after_update(sample)
-        eventually(lambda s=sample, k=key: rows(there, s, k) == [], f"delete from {sample.table} on {there.name}")
+        wait_for_rows(there, sample, key_after_update(sample), [], "delete from")
     # Nothing came back.
     for sample in made:
         assert rows(here, sample, key_after_update(sample)) == []
@@ -121,8 +124,7 @@ def test_both_nodes_insert_at_once_and_keys_never_collide(nodes: list[Node]) -> 
     for node in (first, second):
         assert {key % 8 for key in made[node.name]} == {node.node_id % 8}
     count = "SELECT count(*) FROM generos WHERE genero LIKE 'key test %'"
-    for node in (first, second):
-        eventually(lambda n=node: n.value(count) == 400, f"all rows on {node.name}")
+    eventually(lambda: all(node.value(count) == 400 for node in (first, second)), "all rows on both nodes")
     first.query("DELETE FROM generos WHERE genero LIKE 'key test %'")
     eventually(lambda: second.value(count) == 0, "their deletion")
 

@@ -200,7 +200,7 @@ def test_where_tablespaces_cannot_go(places: Host, backed_up: Host) -> None:
     node.sql("CREATE TABLE on_kept TABLESPACE kept AS SELECT 1; CREATE TABLE on_late TABLESPACE late AS SELECT 1")
     node.backup("full")
     spaces = f"{COPY}_tablespaces"
-    wrong = {
+    wrong: dict[str, dict[str, t.Any]] = {
         "tablespace_map has spare, which backup": {"tablespace_map": {"spare": "/srv/x"}, "tablespace_map_all": spaces},
         "the same directory": {"tablespace_map": {"kept": f"{COPY}-1", "late": f"{COPY}-1"}},
         "one into the other's": {"tablespace_map": {"kept": f"{COPY}-1", "late": f"{COPY}-1/late"}},

@@ -60,8 +60,10 @@ def test_backup_restore_and_wrong_credentials(store: Store) -> None:
     assert node.module("pgbackrest_info", {"stanza": STANZA, "verify": True})["problems"] == []
 
     # An answer that it does not accept is told in one sentence, and shows neither the right secret nor the wrong one.
-    public = {"public_key_file": f"{store.wrong}.pub"} if store.kind == "sftp" else {}
-    store.configure(**{store.secret: store.wrong, **public})
+    wrong: dict[str, t.Any] = {store.secret: store.wrong}
+    if store.kind == "sftp":
+        wrong["public_key_file"] = f"{store.wrong}.pub"
+    store.configure(**wrong)
     right = store.repository()[store.secret]
     told = [
         node.module("pgbackrest_backup", {"stanza": STANZA, "type": "full"}, fails=True),
