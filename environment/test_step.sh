@@ -18,10 +18,8 @@ export NO_COLOR=1 ANSIBLE_NOCOLOR=1
 
 lint() {
     ruff check
-    mypy -p ansible_collections.multimaster.postgresql.plugins.module_utils
-    (cd roles/failover_api/files/python && mypy --config-file "$project/pyproject.toml" --cache-dir "$project/.mypy_cache" \
-        -p multimaster_failover -p failover_api)
-    git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 shellcheck --external-sources
+    "$here/types.sh"
+    git ls-files --cached --others --exclude-standard -z -- '*.sh' .ci/run | xargs -0 shellcheck
     ansible-lint
     antsibull-changelog lint
 }
