@@ -265,3 +265,35 @@ def test_imdb_is_loaded_by_a_superuser_only_where_nobody_else_has_a_hand_in_it(
     with contextlib.closing(pair.a.session(pair.db, options=options("look"))) as session, session.cursor() as cursor:
         cursor.execute(task["community.postgresql.postgresql_query"]["query"])
         assert cursor.fetchall() == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    ("publication", "table"),
+    [("pub FOR TABLE t WHERE (id > 0), u", "public.t"), ("pub FOR TABLE p, u WITH (publish_via_partition_root)", "public.p")],
+)
+@pytest.mark.parametrize(
+    "trap",
+    [
+        "CREATE INDEX trap ON {} ((tell('index')), id)",
+        "CREATE STATISTICS trap ON (id + tell('statistics')), id FROM {}",
+        "ALTER TABLE {} ADD CONSTRAINT trap CHECK (id > tell('check') - 100)",
+    ],
+)
+def test_no_copy_is_begun_that_would_run_code_of_a_table_s_owner_on_the_peer(
+    run_module: RunModule, mesh: Mesh, publication: str, table: str, trap: str
+) -> None:
+    mesh.pair.both(
+        "CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id); CREATE TABLE p1 PARTITION OF p DEFAULT;"
+        "ALTER TABLE p OWNER TO app; ALTER TABLE p1 OWNER TO app; GRANT CREATE ON SCHEMA public TO app"
+    )
+    mesh.pair.both(f"DROP PUBLICATION pub; CREATE PUBLICATION {publication}")
+    mesh.pair.both(CODE)
+    mesh.a.query(trap.format(table), db=mesh.db)
+    before = trapped(mesh.a, mesh.b)
+    for check in (True, False):
+        failed = run_module("pg_subscription_mm", mesh.arguments(mesh.b, copy_data=True), check=check, fails=True)
+        assert f"{table} has public.tell in an index" in failed["msg"]
+    drop = {"INDEX": "DROP INDEX trap", "STATISTICS": "DROP STATISTICS trap"}.get(trap.split()[1])
+    mesh.a.query(drop or f"ALTER TABLE {table} DROP CONSTRAINT trap", db=mesh.db)
+    run_module("pg_subscription_mm", mesh.arguments(mesh.b, copy_data=True))
+    assert trapped(mesh.a, mesh.b) == before

@@ -193,6 +193,15 @@ def _check_readable(wanted: Wanted, names: t.Collection[TableName], tables: Tabl
             f"The role {user} may not read tables on the peer that are to be copied: {listed(denied)}. Grant it SELECT on "
             "them and USAGE on their schemas there."
         )
+    running = {name: tables.published[name].code for name in names if name in tables.published and tables.published[name].code}
+    if running:
+        raise MultimasterError(
+            "To copy a table with a row filter, or a partitioned one as a whole, the peer's server plans a query as the role "
+            f"{user}, and would run functions of others as {user}, which may drop every slot: {listed(running)} has "
+            f"{', '.join(sorted(set(filter(None, running.values()))))} in an index, a statistic, a check or its partitions. Drop "
+            "that on the peer for the time of the copy, publish the table without a row filter or by its partitions, or set "
+            "copy_data to false."
+        )
     secured = [name for name in names if name in tables.published and tables.published[name].row_security]
     if secured:
         raise MultimasterError(

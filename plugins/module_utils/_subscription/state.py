@@ -33,6 +33,8 @@ class PublishedTable(t.NamedTuple):
     row_security: bool = False
     # It takes up space: it has rows, or had some until lately.
     has_size: bool = False
+    # A function of a role that is no superuser, which the peer's server would run as the subscription's user to copy the table.
+    code: str | None = None
     # Whether it has a row; None where that was not looked at.
     has_row: bool | None = None
 

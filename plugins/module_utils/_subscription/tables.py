@@ -32,14 +32,32 @@ SELECT w.schema, w.name, c.relkind::text AS kind, o.rolname AS owner, o.rolsuper
   LEFT JOIN pg_roles r ON r.rolname = %(owner)s
 """
 
+# A table is copied by COPY, which runs no code of its owner; one with a row filter, and a partitioned one as a whole, by a query,
+# whose planning evaluates what the expressions of indexes, statistics, checks and partitions hold: as the subscription's user.
+_CODE = """
+SELECT format('%%s.%%I', f.pronamespace::regnamespace::text, f.proname)
+  FROM (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) p) m
+ CROSS JOIN LATERAL (
+       SELECT 'pg_class'::regclass AS class, m.oid AS object
+       UNION ALL SELECT 'pg_class'::regclass, i.indexrelid FROM pg_index i WHERE i.indrelid = m.oid
+       UNION ALL SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint k WHERE k.conrelid = m.oid
+       UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext s WHERE s.stxrelid = m.oid) o
+  JOIN pg_depend d ON d.classid = o.class AND d.objid = o.object
+  LEFT JOIN pg_operator x ON d.refclassid = 'pg_operator'::regclass AND x.oid = d.refobjid
+  JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE x.oprcode END
+  JOIN pg_roles r ON r.oid = f.proowner AND NOT r.rolsuper
+ ORDER BY 1 LIMIT 1
+"""
+
 _PUBLISHED = f"""
 SELECT w.schema, w.name, row_security_active(c.oid) AS row_security, pg_relation_size(c.oid) > 0 AS has_size,
        has_schema_privilege(n.oid, 'USAGE')
            AND (SELECT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) FROM pg_attribute a
                  WHERE a.attrelid = c.oid AND a.attnum = ANY (published.attrs)) AS readable,
        (SELECT jsonb_agg(a.attname) FROM pg_attribute a
-         WHERE a.attrelid = c.oid AND a.attnum = ANY (published.attrs)) AS columns
-  FROM (SELECT DISTINCT g.relid, g.attrs
+         WHERE a.attrelid = c.oid AND a.attnum = ANY (published.attrs)) AS columns,
+       CASE WHEN published.filtered OR c.relkind <> 'r' THEN ({_CODE}) END AS code
+  FROM (SELECT DISTINCT g.relid, g.attrs, g.qual IS NOT NULL AS filtered
           FROM (SELECT array_agg(pubname::text) AS names FROM pg_publication WHERE pubname = ANY (%(publications)s)) p,
                pg_get_publication_tables(VARIADIC p.names) g) published
   JOIN pg_class c ON c.oid = published.relid
@@ -76,6 +94,7 @@ def read_published(
             readable=row["readable"] is not False,
             row_security=row["row_security"],
             has_size=row["has_size"],
+            code=row["code"],
         )
         for row in rows
     }
