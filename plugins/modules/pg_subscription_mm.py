@@ -115,9 +115,9 @@ options:
       - Until the copy is done, nothing should write to these tables on this node. What is written to them here reaches the peer,
         and can come back with the copy.
       - It is not an option that is kept, so changing it later changes nothing.
-      - A table with a row filter is copied by a query, as is a partitioned one that is published as a whole. It is refused where an
-        index, a statistic, a check or a partition of it on the peer has a function of a role that is no superuser. The peer's server
-        would run that as the user of the subscription.
+      - A table with a row filter is copied by a query, as is a partitioned one that is published as a whole. It is refused
+        where an index, a statistic, a check or a partition of it on the peer has a function of a role that is no superuser. The
+        peer's server would run that as the user of the subscription.
     type: bool
     default: false
   copy_into_nonempty:

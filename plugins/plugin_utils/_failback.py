@@ -18,6 +18,8 @@ import itertools
 import math
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.printable import printable
+
 Info = t.Mapping[str, t.Any]
 Wal = t.Mapping[str, str]
 
@@ -187,7 +189,8 @@ def failback_differences(
             found[kind].append(f"{where}: {here} rows of {peer} are missing on {node}, and {there} the other way round.")
         for each in result.get("unread", []):
             found["unread"].append(f"database {database}, table {each['table']}, with {peer}: {each['why']}")
-    return found
+    # Tables have the names that their owners gave them.
+    return {kind: [printable(sentence) for sentence in sentences] for kind, sentences in found.items()}
 
 
 def _identity(node: str, here: Info, peer: str, there: Info) -> t.Iterator[str]:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.printable import printable
+
 Data = t.Mapping[str, t.Any]
 
 _SLOT = re.compile(r"slot_(?P<publisher>[0-9]+)_to_(?P<subscriber>[0-9]+)(?:_.*)?")
@@ -51,7 +53,8 @@ def mesh_status(nodes: t.Sequence[Data], answers: t.Mapping[str, Data]) -> list[
             {
                 **{key: node[key] for key in ("name", "node_id", "address")},
                 "up": name not in away,
-                "problems": [*problems, *(backups.get("problems") or []), *filter(None, [unread])],
+                # They have names in them, of tables and triggers, say, that others have chosen.
+                "problems": [printable(each) for each in (*problems, *(backups.get("problems") or []), *filter(None, [unread]))],
                 "backups": backups,
                 "node": info.get("node") or {},
                 **{key: info.get(key) or [] for key in ("subscriptions", "slots", "publications")},

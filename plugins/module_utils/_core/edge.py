@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.errors import MultimasterError
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.printable import printable
 
 if t.TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -21,5 +22,5 @@ def finish(module: AnsibleModule, work: t.Callable[[], dict[str, t.Any]]) -> Non
     try:
         result = work()
     except MultimasterError as error:
-        module.fail_json(msg=str(error), **error.details)
+        module.fail_json(msg=printable(str(error)), **error.details)
     module.exit_json(**result)

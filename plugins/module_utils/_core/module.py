@@ -13,6 +13,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._core.conninfo import SECRETS
+from ansible_collections.multimaster.postgresql.plugins.module_utils._core.printable import printable
 
 
 class Module(AnsibleModule):
@@ -21,6 +22,9 @@ class Module(AnsibleModule):
     def __init__(self, **options: t.Any) -> None:
         super().__init__(**options)
         self.no_log_values.update(_misplaced(self.params))
+
+    def warn(self, warning: str, **options: t.Any) -> None:
+        super().warn(printable(warning), **options)
 
     def _log_invocation(self) -> None:
         """Note the options, but nothing of what lists and dicts hold.
