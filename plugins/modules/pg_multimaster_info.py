@@ -195,6 +195,13 @@ slots:
     wal_status: {description: Whether the WAL that it needs is still there., type: str, returned: success, sample: reserved}
     safe_wal_size: {description: Bytes of WAL until it is lost., type: int, returned: success, sample: null}
     retained_bytes: {description: Bytes of WAL that it holds., type: int, returned: success, sample: 4711}
+    held_by:
+      description: >-
+        The oldest transaction that has written and goes on, where it holds more than half of C(max_slot_wal_keep_size) that the
+        subscriber has confirmed: C(pid), C(user), C(database), C(state) and C(seconds).
+      type: dict
+      returned: success
+      sample: null
     lag_bytes: {description: Bytes that its subscriber has not confirmed., type: int, returned: success, sample: 0}
     lag_seconds:
       description: Seconds that its subscriber is behind. Null where nobody knows, for example while it is not connected.

@@ -165,3 +165,35 @@ def test_rows_that_refer_to_none(run_module: RunModule, mesh: Mesh) -> None:
     (problem,) = problems(run_module, mesh, orphans=True)
     assert f"1 rows of public.child in database {mesh.db} refer to rows of public.t that are not there" in problem
     assert "(child_parent_fkey)" in problem
+
+
+def test_a_transaction_that_holds_the_wal_of_all_slots(run_module: RunModule, mesh: Mesh, second_mesh: Mesh) -> None:
+    """In another database: whoever may write there can have all slots lost."""
+    slot = f"slot_{mesh.db}"
+    mesh.a.query("SELECT pg_create_logical_replication_slot(%s, 'pgoutput')", [slot], mesh.db)
+
+    def told() -> list[str]:
+        # What is confirmed goes on to the last point where no transaction was open.
+        for _each in range(2):
+            mesh.a.query("SELECT pg_log_standby_snapshot()")
+            mesh.a.query("SELECT pg_logical_emit_message(true, '', repeat('x', 3000000))", db=mesh.db)
+        mesh.a.query("SELECT pg_replication_slot_advance(%s, pg_current_wal_flush_lsn())", [slot], mesh.db)
+        return [each for each in problems(run_module, mesh) if "of all slots" in each and slot in each]
+
+    mesh.a.query("ALTER SYSTEM SET max_slot_wal_keep_size = '32MB'")
+    mesh.a.query("SELECT pg_reload_conf()")
+    try:
+        for _each in range(3):
+            assert told() == []
+        with contextlib.closing(second_mesh.a.session(second_mesh.db)) as session:
+            session.cursor().execute("SET ROLE app; BEGIN; INSERT INTO t VALUES (1, 'open')")
+            found = [told() for _each in range(4)][-1]
+            assert f"in the database {second_mesh.db} has been open for" in found[0]
+            assert f"pg_terminate_backend({session.info.backend_pid})" in found[0]
+        for _each in range(2):
+            last = told()
+        assert last == []
+    finally:
+        mesh.a.query("ALTER SYSTEM RESET max_slot_wal_keep_size")
+        mesh.a.query("SELECT pg_reload_conf()")
+        mesh.a.query("SELECT pg_drop_replication_slot(%s)", [slot], mesh.db)

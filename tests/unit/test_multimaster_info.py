@@ -60,6 +60,7 @@ def slot(lags: t.Any = None, **changes: t.Any) -> dict[str, t.Any]:
     return {
         "slot": columns,
         "retained_bytes": 2048,
+        "held_by": None,
         "lag_bytes": 100,
         "pid": 7 if columns["active"] else None,
         "state": "streaming" if columns["active"] else None,

@@ -197,6 +197,7 @@ def _slot(row: dict[str, t.Any], seen: str | None) -> dict[str, t.Any]:
         "unsteady": seen == UNSTEADY,
         "is_lost": bool(slot["wal_status"] == "lost" or slot.get("invalidation_reason") or slot.get("conflicting")),
         "retained_bytes": row["retained_bytes"],
+        "held_by": row["held_by"],
         "lag_bytes": row["lag_bytes"],
         "lag_seconds": lag,
         "subscriber": subscriber,

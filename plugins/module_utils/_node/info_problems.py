@@ -171,6 +171,8 @@ def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
         return
     if slot["wal_status"] == "unreserved":
         yield f"{name} is about to lose the WAL that its subscriber needs (wal_status unreserved)."
+    if slot["held_by"]:
+        yield _held(name, slot)
     if slot["unsteady"]:
         yield f"{name} has a subscriber that comes and goes: its node's status says why."
     elif not slot["active"] and not slot["temporary"]:
@@ -178,6 +180,16 @@ def _of_slot(slot: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:
     yield from _over(name, "holds", slot["retained_bytes"], limits.retained_bytes, "of WAL, more than")
     yield from _over(f"The subscriber of {name[4:]}", "is", slot["lag_bytes"], limits.lag_bytes, "behind, more than")
     yield from _late(f"The subscriber of {name[4:]}", slot["lag_seconds"], limits.lag_seconds)
+
+
+def _held(name: str, slot: dict[str, t.Any]) -> str:
+    by = slot["held_by"]
+    return (
+        f"{name} holds {size(slot['retained_bytes'] or 0)} of WAL, more than half of max_slot_wal_keep_size, though its "
+        f"subscriber has confirmed it: a transaction of the role {by['user']} in the database {by['database']} has been open for "
+        f"{by['seconds']} s ({by['state']}) and holds the WAL of all slots. When it goes on for long, all are lost, and every "
+        f"subscriber needs a resync. SELECT pg_terminate_backend({by['pid']}) ends it."
+    )
 
 
 def _of_subscription(subscription: dict[str, t.Any], limits: Limits) -> t.Iterator[str]:

@@ -120,11 +120,18 @@ SELECT to_jsonb(s) AS slot,
        pg_wal_lsn_diff({_POSITION}, s.restart_lsn)::bigint AS retained_bytes,
        -- After a switch of WAL files a subscriber has confirmed the start of the next one, which nothing is written to yet.
        greatest(pg_wal_lsn_diff({_POSITION}, coalesce(s.confirmed_flush_lsn, s.restart_lsn)), 0)::bigint AS lag_bytes,
+       -- A transaction that has written and goes on holds the WAL of all slots, those of other databases too, though it was
+       -- confirmed; past max_slot_wal_keep_size all are lost.
+       CASE WHEN 2 * pg_wal_lsn_diff(s.confirmed_flush_lsn, s.restart_lsn) > k.bytes THEN
+           (SELECT jsonb_build_object('pid', a.pid, 'user', a.usename, 'database', a.datname, 'state', a.state,
+                                      'seconds', extract(epoch FROM clock_timestamp() - a.xact_start)::bigint)
+              FROM pg_stat_activity a WHERE a.backend_xid IS NOT NULL ORDER BY a.xact_start LIMIT 1) END AS held_by,
        r.pid, r.application_name, r.client_addr::text, r.state, r.sent_lsn, r.write_lsn, r.flush_lsn, r.replay_lsn, r.reply_time,
        extract(epoch FROM r.write_lag)::float AS write_lag,
        extract(epoch FROM r.flush_lag)::float AS flush_lag,
        extract(epoch FROM r.replay_lag)::float AS replay_lag
   FROM pg_replication_slots s
+ CROSS JOIN (SELECT nullif(setting::numeric, -1) * 1048576 AS bytes FROM pg_settings WHERE name = 'max_slot_wal_keep_size') k
   LEFT JOIN pg_stat_replication r ON r.pid = s.active_pid
  ORDER BY s.slot_name
 """
