@@ -80,6 +80,8 @@ _CAUSE = re.compile(r"^\s*(?:repo\d+: )?([A-Z][A-Za-z]+Error): (.*)$", re.MULTIL
 _STORE_ERRORS = ("HostConnectError", "ServiceError", "ProtocolError", "FileReadError", "AccessError")
 # A connection that was there, and on which nothing comes any more.
 _SILENT = r"timeout after \d+ms waiting for|unexpected (eof|end of file)|[Cc]onnection reset|[Bb]roken pipe|(read|write).* socket"
+# The same over SFTP. -31 is an answer of the server, about a file.
+_SFTP_LOST = r"libssh2 error \[-(?!31\])\d+\]"
 _INFO_FILE = re.compile(r"unable to load info file '([^']+)'")
 
 
@@ -506,6 +508,7 @@ _RULES: list[tuple[tuple[int, ...], str, Sentence]] = [
     ((LOCKED,), r"", _locked),
     ((CODES["HostConnectError"],), r"", _unreachable),
     ((CODES["FileReadError"], CODES["FileWriteError"], CODES["ServiceError"], CODES["ProtocolError"]), _SILENT, _unreachable),
+    (tuple(range(41, 65)), _SFTP_LOST, _unreachable),
     ((CODES["DbConnectError"], CODES["DbQueryError"]), r"", _no_database),
     ((CODES["ConfigError"],), r"no database found", _no_database),
     ((CODES["DbMismatchError"],), r"", _mismatch_database),

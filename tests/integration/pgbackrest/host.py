@@ -63,6 +63,8 @@ fsync=off
 archive_mode=on
 archive_command='pgbackrest --stanza={STANZA} archive-push %p'
 track_commit_timestamp=on
+# Only tests write: its pages in the WAL would mend what a test damages, and files that a copy must leave alone would change.
+autovacuum=off
 S
 """
 
@@ -294,6 +296,11 @@ class Host:
 
     def backups(self) -> list[dict[str, t.Any]]:
         return json.loads(self.pgbackrest("info", "--output=json"))[0]["backup"]
+
+    def make_big(self) -> None:
+        """20,000 rows that nothing writes to any more: what a test damages in a copy is not in the WAL of the backup."""
+        self.sql("CREATE TABLE big AS SELECT n AS id, md5(n::text) AS note FROM generate_series(1, 20000) n")
+        self.sql("VACUUM (FREEZE) big")
 
     def damage_table(self, table: str) -> None:
         """Flip a bit in one of its pages, behind the server's back."""

@@ -244,6 +244,7 @@ class Sftp(Store):
             id store >/dev/null 2>&1 || useradd --create-home --shell /bin/false store
             # An account that is locked is refused by sshd itself.
             usermod --password '*' store
+            rm -rf /srv/store
             install -d -o root -m 755 /srv/store
             install -d -o store -m 700 /srv/store/pg /home/store/.ssh
             cd /etc/pgbackrest

@@ -219,6 +219,7 @@ def test_index_files_truncated(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_the_stanza_of_another_cluster(backed_up: Host) -> None:
     other = f"/var/lib/postgresql/{VERSION}/other"
     backed_up.shell(f"rm -rf {other}; /usr/lib/postgresql/{VERSION}/bin/initdb -D {other} >/dev/null 2>&1", user="postgres")

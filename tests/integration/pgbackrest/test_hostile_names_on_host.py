@@ -49,6 +49,7 @@ def prod(node: Host) -> t.Iterator[Host]:
                 archive_command='pgbackrest --stanza={STANZA} archive-push "%p"'
                 datestyle='SQL, DMY'
                 timezone='America/St_Johns'
+                autovacuum=off
 S
                 printf '[{STANZA}]\\npg1-path={DATA}\\npg1-port={PORT}\\n' >>{CONFIGURATION}
                 systemctl start postgresql@{VERSION}-{STANZA}

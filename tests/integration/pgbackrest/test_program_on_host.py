@@ -27,7 +27,7 @@ def program(node: Host, catalog: dict[str, t.Any]) -> Host:
         "catalog": catalog,
         "failures_path": "/var/lib/postgresql/failures.json",
     }
-    node.run("tee", PROGRAM, text=host_program("_backup_program", ROOT / "plugins/module_utils"))
+    node.run("tee", PROGRAM, text=host_program("_backup.program", ROOT / "plugins/module_utils"))
     node.run("tee", SETTINGS, text=json.dumps(settings))
     node.shell(f"chmod 755 {PROGRAM}; rm -f /var/lib/postgresql/failures.json")
     return node

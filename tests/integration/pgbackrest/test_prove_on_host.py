@@ -62,8 +62,9 @@ def test_it_is_silent_whatever_the_live_node_s_configuration_says(backed_up: Hos
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_damage_is_named(backed_up: Host) -> None:
-    backed_up.sql("CREATE TABLE big AS SELECT n AS id, md5(n::text) AS note FROM generate_series(1, 20000) n")
+    backed_up.make_big()
     backed_up.sql("ALTER TABLE big ADD PRIMARY KEY (id)")
     index, table = backed_up.sql("SELECT pg_relation_filepath('big_pkey'), pg_relation_filepath('big')").split("|")
     backed_up.backup("full")

@@ -187,7 +187,7 @@ def test_delta_of_an_unchanged_copy_and_a_restore_that_was_killed(backed_up: Hos
 
 
 def test_delta_by_time(backed_up: Host) -> None:
-    backed_up.sql("CREATE TABLE big AS SELECT n AS id, md5(n::text) AS note FROM generate_series(1, 20000) n")
+    backed_up.make_big()
     table = backed_up.sql("SELECT pg_relation_filepath('big')")
     backed_up.backup("full")
     by_time: dict[str, t.Any] = {"type": "immediate", "delta": True, "delta_by": "time"}
@@ -277,6 +277,7 @@ def test_archive_mode_has_an_option(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_time_in_the_future(backed_up: Host) -> None:
     told = backed_up.restore(type="time", target="2099-02-03 04:05:06+00", fails=True)
     assert "is in the future" in told["msg"]
@@ -285,6 +286,7 @@ def test_a_time_in_the_future(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_two_restores_into_one_directory(backed_up: Host) -> None:
     backed_up.shell(f"mkdir -m 700 {COPY}", user="postgres")
     other = backed_up.background("flock", "--exclusive", COPY, "sleep", "120")
@@ -348,6 +350,7 @@ def test_a_restore_while_a_proof_runs(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_missing_wal_on_the_way(backed_up: Host) -> None:
     story = Story("")
     write(backed_up, story, 3)
@@ -373,6 +376,7 @@ def test_missing_wal_on_the_way(backed_up: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_flipped_byte_in_a_segment(backed_up: Host) -> None:
     backed_up.sql("INSERT INTO rows VALUES (3)")
     before = backed_up.sql("SELECT pg_current_wal_lsn()")
@@ -445,6 +449,7 @@ def test_a_target_before_a_damaged_and_before_a_missing_segment(backed_up: Host,
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host) -> None:
     """PostgreSQL would take the failure for the end of the archive, open, and lose the rest without a word."""
     backed_up.sql("INSERT INTO rows VALUES (3), (4)")
@@ -463,6 +468,7 @@ def test_an_archive_that_fails_during_recovery_stops_the_server(backed_up: Host)
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_flipped_byte_in_the_backup(backed_up: Host) -> None:
     bundle = backed_up.shell(f"ls -S {REPOSITORY}/backup/{STANZA}/*F/bundle/* | head -1").strip()
     with backed_up.file_kept(bundle):
@@ -488,6 +494,7 @@ def member(backed_up: Host) -> t.Iterator[Host]:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_mesh_member_in_place_is_refused(member: Host) -> None:
     member.sql("INSERT INTO rows VALUES (3)")
     member.server("stop")

@@ -73,17 +73,14 @@ def test_checked_says_that_archiving_is_off(node: Host, setting: str, value: str
 
 
 def test_of_another_cluster_is_refused_and_can_be_upgraded(node: Host, other_cluster: str) -> None:
+    options = {"pg1-path": other_cluster, "online": False}
     for state in ("present", "checked"):
-        told = node.module("pgbackrest_stanza", {"stanza": STANZA, "pg_path": other_cluster, "state": state}, fails=True)
+        asked = {"stanza": STANZA, "pg_path": other_cluster, "state": state, "options": options}
+        told = node.module("pgbackrest_stanza", asked, fails=True)
         assert "belongs to another cluster" in told["msg"]
         assert told["stanza_system_id"] in told["msg"]
         assert told["cluster_system_id"] in told["msg"]
-    upgrade = {
-        "stanza": STANZA,
-        "pg_path": other_cluster,
-        "state": "upgraded",
-        "options": {"pg1-path": other_cluster, "online": False},
-    }
+    upgrade = {"stanza": STANZA, "pg_path": other_cluster, "state": "upgraded", "options": options}
     foretold = node.module("pgbackrest_stanza", upgrade, check=True)
     done = node.module("pgbackrest_stanza", upgrade)
     assert foretold["changed"]
@@ -151,6 +148,7 @@ def test_two_repositories(node: Host) -> None:
 
 
 @pytest.mark.fault
+@pytest.mark.core
 def test_a_version_that_pgbackrest_does_not_know(node: Host, other_cluster: str) -> None:
     node.shell(
         f"""

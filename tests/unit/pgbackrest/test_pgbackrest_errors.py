@@ -248,6 +248,7 @@ HINT: has a stanza-create been performed?"""
         (103, "unable to find a valid repository", [f"repo1: [HostConnectError] {NOT_LOADED}"], "timeout after 10000ms waiting"),
         (42, "timeout after 10000ms waiting for read from 'store:9000'", [], "timeout after 10000ms waiting"),
         (49, AWAY, [], AWAY),
+        (42, "unable to read '/pg/archive.info': libssh2 error [-39]", [], "unable to read '/pg/archive.info': libssh2 error"),
     ],
 )
 def test_a_store_that_is_away_whatever_was_read(code: int, text: str, warnings: list[str], reason: str) -> None:
@@ -257,6 +258,8 @@ def test_a_store_that_is_away_whatever_was_read(code: int, text: str, warnings: 
 
 
 def test_a_file_that_is_not_there_is_not_a_store_that_is_away() -> None:
+    told = sentence(41, "unable to open '/pg/x': libssh2 error [-31]: sftp error [3] permission denied")
+    assert "cannot be reached" not in told
     text = "unable to load info file '/b.info' or '/b.info.copy':\nFileMissingError: unable to open missing file '/b.info'"
     assert "does not exist in" in sentence(55, text)
     assert "no such backup" in sentence(75, "no backup set found to restore", warnings=[f"repo1: [FileMissingError] {text}"])
