@@ -14,8 +14,6 @@ from __future__ import annotations
 import re
 import typing as t
 
-from ansible.errors import AnsibleFilterError
-
 Entry = t.Mapping[str, t.Any]
 
 # What is compared in one look, and so set by statements; entries of other types are set by every run.
@@ -47,7 +45,7 @@ def _privileges(entry: Entry) -> str:
     privs = [str(privilege).strip() for privilege in entry.get("privs") or []]
     for privilege in privs:
         if not _PRIVILEGE.fullmatch(privilege):
-            raise AnsibleFilterError(f"postgresql_privileges has {privilege}, which is no privilege.")
+            raise ValueError(f"postgresql_privileges has {privilege}, which is no privilege.")
     return ", ".join(privilege.upper().replace("_", " ") for privilege in privs)
 
 
@@ -74,7 +72,7 @@ def _defaults(entry: Entry, privs: str, who: str) -> list[str]:
     statements = []
     for kind in entry.get("objs") or []:
         if kind not in _DEFAULT_KINDS:
-            raise AnsibleFilterError(f"postgresql_privileges has default_privs on {kind}; there are {', '.join(_DEFAULT_KINDS)}.")
+            raise ValueError(f"postgresql_privileges has default_privs on {kind}; there are {', '.join(_DEFAULT_KINDS)}.")
         statements.append(f"ALTER DEFAULT PRIVILEGES{makers}{place} REVOKE ALL ON {kind} FROM {who}")
         if entry.get("state", "present") == "present":
             statements.append(f"ALTER DEFAULT PRIVILEGES{makers}{place} GRANT {privs} ON {kind} TO {who}{option}")
