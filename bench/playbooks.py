@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from timing import in_turns, run, summary
@@ -14,7 +15,7 @@ INVENTORY = ("-i", "bench/inventory")
 
 def site(inventory: t.Sequence[str] = INVENTORY) -> None:
     output = run("ansible-playbook", *inventory, "site.yml")
-    if output.count("changed=0") != 2:
+    if re.search("changed=[1-9]", output):
         raise SystemExit(f"site.yml changed something on a mesh that was right:\n{output[-3000:]}")
 
 

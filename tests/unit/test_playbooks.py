@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import typing as t
 from pathlib import Path
 
@@ -107,3 +108,21 @@ def test_hosts_of_the_api_that_differ_are_told_without_their_secrets() -> None:
     (problem,) = api_problems(groups, hostvars)
     assert "failover_api_database_password is not the same for all of pg1, pg2." in problem
     assert "s3cret" not in problem
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "playbooks").glob("*.yml")), ids=lambda path: path.stem)
+def test_an_inventory_without_hosts_for_it_is_an_error(path: Path) -> None:
+    """A run that did nothing would end as well as one that did everything: of a backup, for example."""
+    first, second = yaml.safe_load(path.read_text())[:2]
+    (task,) = first["tasks"]
+    assert first["hosts"] == "localhost"
+    assert task["ansible.builtin.import_tasks"] == "tasks/need_group.yml"
+    assert task["vars"]["needed_group"] in str(second.get("hosts", "postgresql"))
+
+
+def test_nothing_to_back_up_is_said(tmp_path: Path) -> None:
+    (tmp_path / "hosts.yml").write_text("postgresql: {hosts: {pg1: {}}}\n")
+    command = ["ansible-playbook", "-i", str(tmp_path / "hosts.yml"), str(ROOT / "playbooks/backup.yml")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode != 0
+    assert "has no hosts in the group backup" in " ".join(done.stdout.split())
