@@ -34,6 +34,8 @@ CLUSTER, PORT = (hostile.CLUSTER, hostile.PORT) if HOSTILE else ("main", 5432)
 OWNERS = {SHOP: hostile.OWNER if HOSTILE else "shop"}
 # How soon a row arrives is measured by the benchmarks. This is a limit that only a mesh which never gets there reaches.
 PATIENCE = 180
+# What the superuser of the tests states for his sessions.
+SUPERUSER = f"{hostile.APPLICATION} -c search_path=pg_catalog,public"
 
 
 @dataclass
@@ -74,8 +76,8 @@ class Node:
     def admin(self, command: str, db: str = "imdb") -> str:
         """One or more statements as the superuser on the host, without a transaction around them."""
         done = subprocess.run(
-            ["docker", "exec", "-i", "-u", "postgres", "-e", f"PGOPTIONS={hostile.APPLICATION} -c search_path=pg_catalog,public",
-             self.name, "psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-p", str(PORT), "-d", conninfo(dbname=db)],
+            ["docker", "exec", "-i", "-u", "postgres", "-e", f"PGOPTIONS={SUPERUSER}", self.name,
+             "psql", "-X", "-At", "-v", "ON_ERROR_STOP=1", "-p", str(PORT), "-d", conninfo(dbname=db)],
             input=command, text=True, capture_output=True, check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -146,12 +148,17 @@ def _recap(output: str) -> dict[str, dict[str, int]]:
     return stats
 
 
-def mesh_nodes() -> list[Node]:
-    """The nodes of the scenario, from its inventory."""
+def read_inventory() -> dict[str, t.Any]:
+    """As ansible-inventory prints it: groups by name, each with its hosts, and all variables in _meta."""
     done = subprocess.run(
         ["ansible-inventory", "-i", str(INVENTORY), "--list"], cwd=ROOT, text=True, capture_output=True, check=True
     )
-    inventory = json.loads(done.stdout)
+    return json.loads(done.stdout)
+
+
+def mesh_nodes() -> list[Node]:
+    """The nodes of the scenario, from its inventory."""
+    inventory = read_inventory()
     hostvars = inventory["_meta"]["hostvars"]
     nodes = [
         Node(name, int(hostvars[name]["multimaster_node_id"]), hostvars[name]["multimaster_address"])

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
@@ -35,6 +36,12 @@ ORDER BY 1
 
 def read(file: str) -> str:
     return (FOLDER / file).read_text(encoding="utf-8")
+
+
+def spellings(secret: str) -> list[str]:
+    """What comes of a secret in the hands of a shell, printf, Python, JSON or YAML is the same secret."""
+    bare = secret.strip()
+    return [bare, repr(bare)[1:-1], json.dumps(bare)[1:-1], json.dumps(bare, ensure_ascii=False)[1:-1], "s\"$w{x}:#;"]
 
 
 def statements(what: str, number: int) -> list[str]:

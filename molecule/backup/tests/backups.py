@@ -16,19 +16,22 @@ import typing as t
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mesh import DEPLOYMENT, SHOP, Node, PlaybookRun, eventually, run_playbook, secret
+from mesh import DEPLOYMENT, SHOP, SUPERUSER, Node, PlaybookRun, conninfo, eventually, run_playbook, secret
 
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog import Entries
 from ansible_collections.multimaster.postgresql.plugins.module_utils._backup.catalog_server import Address, CatalogServer
 
 Result = t.TypeVar("Result")
 
+DATA = "/srv/data disk/Prod.A"
 COPY_PORT = 5499
 MARKER = "readable-marker-in-a-row"
 # What was written on both nodes before their stories, and nothing afterwards.
 SHARED_ROWS = """
 SELECT 'article ' || sku FROM articles WHERE sku LIKE 'seed %'
-UNION ALL SELECT concat_ws(' ', 'line', "Order", "Line", article) FROM "Order Lines" ORDER BY 1
+UNION ALL SELECT pg_catalog.concat_ws(' ', 'line', "Order", "Line", article) FROM "Order Lines"
+UNION ALL SELECT 'on a tablespace ' || id || ' ' || v FROM elsewhere
+UNION ALL SELECT 'of a partition ' || id || ' ' || twice FROM measured ORDER BY 1
 """
 
 
@@ -48,6 +51,13 @@ class BackedUp:
     """The host that takes its backups."""
     repository: str
     """The folder on that host."""
+    first_backup: str = ""
+    """Of site.yml, before there was the tablespace."""
+
+    @property
+    def folder(self) -> str:
+        """Its repository, as a shell takes it."""
+        return shlex.quote(self.repository)
 
     @property
     def name(self) -> str:
@@ -114,6 +124,9 @@ class BackedUp:
         self.node.query(f'INSERT INTO "Order Lines" SELECT {number}, n, n FROM generate_series(1, 5) n', db=SHOP)
         self.node.query(f'UPDATE "Order Lines" SET article = 77 WHERE "Order" = {number} AND "Line" = 2', db=SHOP)
         self.node.query(f'DELETE FROM "Order Lines" WHERE "Order" = {number} AND "Line" = 3', db=SHOP)
+        self.node.query(f"INSERT INTO elsewhere SELECT 10 * {number} + n, 'größer' FROM generate_series(1, 5) n", db=SHOP)
+        values = f"'nörd', '2026-05-01', 10 * {number} + n, n FROM generate_series(1, 5) n"
+        self.node.query(f"INSERT INTO measured (place, day, id, value) SELECT {values}", db=SHOP)
 
     def shared_rows(self) -> list[str]:
         return [row for (row,) in self.node.query(SHARED_ROWS, db=SHOP)]
@@ -128,7 +141,7 @@ class BackedUp:
         def write_article() -> None:
             """The next id, first into a replicated table."""
             ids.append(len(ids) + 1)
-            self.sql(f"INSERT INTO articles (sku) VALUES ('{self.name} {ids[-1]}')", SHOP)
+            self.node.query(f"INSERT INTO articles (sku) VALUES ('{self.name} {ids[-1]}')", db=SHOP)
 
         def write(count: int) -> None:
             for _number in range(count):
@@ -156,7 +169,8 @@ class BackedUp:
         story.chapters["name"] = ({"type": "name", "target": "before the accident", "set": label}, list(ids))
         write(1)
         self.archive_all()
-        story.chapters["latest"] = ({"type": "latest"}, list(ids))
+        # From before there was the tablespace: it comes with the WAL.
+        story.chapters["latest"] = ({"type": "latest", "set": self.first_backup}, list(ids))
         return story
 
     def sql(self, command: str, db: str = "postgres") -> str:
@@ -165,7 +179,7 @@ class BackedUp:
 
     def close_segment(self) -> str:
         """End the current segment, with a row in it; its name."""
-        self.sql("INSERT INTO articles (sku) VALUES ('one more segment')", SHOP)
+        self.node.query("INSERT INTO articles (sku) VALUES ('one more segment')", db=SHOP)
         segment = self.sql("SELECT pg_walfile_name(pg_current_wal_lsn())")
         self.sql("SELECT pg_switch_wal()")
         return segment
@@ -191,7 +205,8 @@ class BackedUp:
         return run_playbook("restore", "-e", json.dumps(given), expect_success=expect_success)
 
     def in_copy(self, command: str, host: str | None = None, port: int = COPY_PORT, db: str = "postgres") -> str:
-        return run_on(host or self.name, f"psql -XAt -p {port} {db} -c {shlex.quote(command)}", "postgres").strip()
+        asked = f"PGOPTIONS={shlex.quote(SUPERUSER)} psql -XAt -p {port} -d {shlex.quote(conninfo(dbname=db))}"
+        return run_on(host or self.name, f"{asked} -c {shlex.quote(command)}", "postgres").strip()
 
     def rows_of_copy(self, host: str | None = None, port: int = COPY_PORT) -> list[int]:
         return [int(line) for line in self.in_copy("SELECT id FROM story ORDER BY id", host, port).split()]

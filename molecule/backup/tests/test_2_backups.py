@@ -11,8 +11,9 @@ import re
 import typing as t
 from pathlib import Path
 
-from backups import COPY_PORT, MARKER, BackedUp, Story, run_on
-from mesh import SHOP, eventually, run_playbook
+from backups import COPY_PORT, DATA, MARKER, BackedUp, Story, run_on
+from mesh import PORT, SHOP, eventually, hostile, run_playbook
+from traps import caught, settings
 
 
 def test_site_took_one_full_backup_and_its_repetition_none(nodes: list[BackedUp]) -> None:
@@ -69,8 +70,8 @@ def test_the_copy_is_silent_and_the_live_node_untouched(nodes: list[BackedUp], s
         # Nobody but postgres of this host: no address, and no subscription that could start.
         assert f":{COPY_PORT} " not in each.on_node("ss -Hltn")
         assert each.in_copy("SELECT count(*) FROM pg_subscription WHERE subenabled OR subslotname IS NOT NULL") == "0"
-        assert each.in_copy("SELECT count(*) FROM pg_subscription") == "1"
-        assert each.sql("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical'") == "1"
+        assert each.in_copy("SELECT count(*) FROM pg_subscription") == "2"
+        assert each.sql("SELECT count(*) FROM pg_replication_slots WHERE active AND slot_type = 'logical'") == "2"
         assert each.sql("SELECT max(id) FROM story") == str(stories[each.name].chapters["latest"][1][-1])
         each.archive_all()
         # The copies are on timelines of their own since they opened. The live stanza has neither their histories nor their WAL.
@@ -88,13 +89,14 @@ def test_on_another_host_that_may_read_the_backups(nodes: list[BackedUp], storie
     first, second = nodes
     refused = first.restore({"type": "latest"}, expect_success=False, host=second.name)
     assert "backup_restore_hosts" in refused.output
-    further: dict[str, t.Any] = {"host": first.name, "path": "/var/lib/postgresql/16/of_the_other", "port": "5498"}
+    # What a shell, printf and a file of settings take for their own
+    further: dict[str, t.Any] = {"host": first.name, "path": "/var/lib/postgresql/16/der'zweite=ä%s", "port": "5498"}
     second.restore({"type": "latest"}, **further)
     second.check_copy("latest", stories[second.name], first.name, 5498)
 
 
-def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
-    spare, second = "mm-backup-spare", nodes[1]
+def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], spare: str, stories: dict[str, Story]) -> None:
+    second = nodes[1]
     assert run_on(spare, "ls -d /usr/lib/postgresql /usr/bin/pgbackrest 2>/dev/null; true") == ""
     story = stories[second.name]
     run = second.restore(story.chapters["lsn"][0], host=spare)
@@ -102,7 +104,7 @@ def test_on_a_spare_host_that_had_no_postgresql(nodes: list[BackedUp], stories: 
     assert "tables and indexes are sound" in run.output
     # The programs, the copy, and no other server.
     assert run_on(spare, "ls /etc/postgresql 2>/dev/null; true") == ""
-    assert ":5432 " not in run_on(spare, "ss -Hltn")
+    assert f":{PORT} " not in run_on(spare, "ss -Hltn")
 
 
 def test_on_the_host_that_holds_the_repository(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
@@ -117,7 +119,7 @@ def test_on_the_host_that_holds_the_repository(nodes: list[BackedUp], stories: d
 
 
 def test_in_place_is_refused_with_the_reason(nodes: list[BackedUp]) -> None:
-    for arguments in ({"in_place": "true"}, {"path": "/var/lib/postgresql/16/main"}):
+    for arguments in ({"in_place": "true"}, {"path": DATA}, {"path": "/srv/../srv/data disk/./Prod.A/"}):
         refused = nodes[0].restore({"type": "latest"}, expect_success=False, **arguments)
         assert "in place is refused: it is a member of a mesh" in refused.output
         assert refused.changed() == 0
@@ -125,18 +127,18 @@ def test_in_place_is_refused_with_the_reason(nodes: list[BackedUp]) -> None:
 
 
 def test_repositories_are_encrypted_and_where_they_belong(nodes: list[BackedUp], stories: dict[str, Story]) -> None:
+    begin = "echo $(head -c 8 $file | od -An -tx1 | tr -d ' ') $file"
     for each in nodes:
         # Whole files begin as OpenSSL's encrypted ones do. Bundles have no such beginning, and not that of zstd either,
         # which they would have if they were only compressed.
-        begin = "echo $(head -c 8 $file | od -An -tx1 | tr -d ' ') $file"
-        every = f"for file in $(find {each.repository} -type f -size +0 {{}} -path '*/bundle/*'); do {begin}; done"
+        every = f"cd {each.folder} && for file in $(find . -type f -size +0 {{}} -path '*/bundle/*'); do {begin}; done"
         whole = each.on_taker(every.format("!")).splitlines()
         bundles = each.on_taker(every.format("")).splitlines()
         assert len(whole) > 20
         assert [line for line in whole if not line.startswith(b"Salted__".hex())] == []
         assert bundles
         assert [line for line in bundles if line.startswith("28b52ffd")] == []
-        assert each.on_taker(f"grep -rlF '{MARKER}' {each.repository}; true").split() == []
+        assert each.on_taker(f"grep -rlF '{MARKER}' {each.folder}; true").split() == []
     second = nodes[1]
     assert second.on_node("find /var/lib/pgbackrest /srv/backups -type f 2>/dev/null; true").split() == []
     # A node may use its own stanza there, and no other.
@@ -206,14 +208,14 @@ def test_a_run_that_is_killed_is_seen_everywhere(nodes: list[BackedUp]) -> None:
 def test_no_stanza_is_made_where_the_repository_is_not_mounted(nodes: list[BackedUp]) -> None:
     second = nodes[1]
     before = second.backups()
-    second.on_taker(f"mkdir /srv/away && mv {second.repository}/* /srv/away/")
+    second.on_taker(f"mkdir /srv/away && mv {second.folder}/* /srv/away/")
     try:
         refused = run_playbook("site", "--limit", second.taker, expect_success=False)
         second.on_taker("systemctl start multimaster-backup-catalog")
-        made = second.on_taker(f"find {second.repository} -mindepth 1")
+        made = second.on_taker(f"find {second.folder} -mindepth 1")
         known = {each["label"] for each in second.catalogue(nodes[0].node).parsed()}
     finally:
-        second.on_taker(f"rm -rf {second.repository}/*; mv /srv/away/* {second.repository}/ && rmdir /srv/away")
+        second.on_taker(f"rm -rf {second.folder}/*; mv /srv/away/* {second.folder}/ && rmdir /srv/away")
     assert "Mount the repository" in " ".join(refused.output.split())
     assert made == ""
     assert {each["label"] for each in before} <= known
@@ -222,7 +224,7 @@ def test_no_stanza_is_made_where_the_repository_is_not_mounted(nodes: list[Backe
 
 def test_a_failed_run_is_seen_everywhere_until_a_good_one_follows(nodes: list[BackedUp], tmp_path: Path) -> None:
     first = nodes[0]
-    folder = f"{first.repository}/backup/{first.name}"
+    folder = f"{first.folder}/backup/{first.name}"
     first.on_taker(f"chmod 0500 {folder}")
     try:
         first.on_taker(f"systemctl start {first.unit('diff')}.service", check=False)
@@ -259,7 +261,8 @@ def test_six_days_of_backups_and_their_summary(nodes: list[BackedUp]) -> None:
     assert first.backups() == before
     assert first.node.value(rows, db=SHOP) == 0
     where["cycle_confirm"] = "true"
-    run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
+    with settings([each.node for each in nodes], SHOP):
+        run = run_playbook("backup_cycle", "-e", json.dumps(where), "--limit", first.name)
     # What was foretold is what went.
     assert {backup["label"] for backup in before} & {backup["label"] for backup in first.backups()} == set()
     taken = re.findall(r"(\d) +(full|diff|incr) +(\d{8}-\d{6}F\S*) +5 ", run.output)
@@ -297,3 +300,13 @@ def test_a_second_site_changes_nothing_and_takes_no_backup(nodes: list[BackedUp]
     run = run_playbook("site")
     assert run.changed() == 0, run.output[-4000:]
     assert [each.backups() for each in nodes] == before
+
+
+def test_nobody_ran_what_the_owner_put_in_the_way(nodes: list[BackedUp]) -> None:
+    """Neither on the nodes nor in their copies, whatever was restored, proven and written."""
+    copies = r"find /var/lib/postgresql '/srv/data disk' -name restored_copy.log -exec cat {} +"
+    for each in nodes:
+        assert caught(each.node) == []
+        logs = [run_on(host, copies) for host in {each.name, each.taker}]
+        assert all("database system is ready" in log or "Datenbanksystem" in log for log in logs), logs
+        assert [line for log in logs for line in log.splitlines() if hostile.TRAP in line] == []

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
-import pytest
-from backups import BackedUp
-from mesh import PlaybookRun, eventually, run_playbook
+import shlex
 
-COPY = "/var/lib/postgresql/16/restored_left"
+import pytest
+from backups import DATA, BackedUp
+from mesh import PORT, PlaybookRun, eventually, run_playbook
+
+# Where destroy finds it
+COPY = "/var/lib/postgresql/16/restored 'left'"
 
 
 def words(run: PlaybookRun) -> str:
@@ -37,7 +40,7 @@ def test_a_timer_that_systemd_has_not_read_is_read(nodes: list[BackedUp]) -> Non
 @pytest.mark.long
 def test_failed_backups_are_seen_without_a_catalogue(nodes: list[BackedUp]) -> None:
     second = nodes[1]
-    folder = f"{second.repository}/backup/{second.name}"
+    folder = f"{second.folder}/backup/{second.name}"
     second.on_taker(f"chmod 0500 {folder}")
     try:
         second.on_taker(f"systemctl start {second.unit('incr')}.service", check=False)
@@ -52,10 +55,10 @@ def test_failed_backups_are_seen_without_a_catalogue(nodes: list[BackedUp]) -> N
 
 def test_a_port_of_another_server_is_refused_before_the_restore(nodes: list[BackedUp]) -> None:
     first = nodes[0]
-    never = "/var/lib/postgresql/16/never_written"
-    refused = first.restore({"type": "latest"}, expect_success=False, port="5432", path=never)
-    assert "Port 5432 on mm-backup-1 belongs to the server in /var/lib/postgresql/16/main" in words(refused)
-    assert first.on_node(f"ls -d {never} 2>/dev/null; true") == ""
+    never = "/srv/data disk/never written"
+    refused = first.restore({"type": "latest"}, expect_success=False, port=str(PORT), path=never)
+    assert f"Port {PORT} on {first.name} belongs to the server in {DATA}" in words(refused)
+    assert first.on_node(f"ls -d '{never}' 2>/dev/null; true") == ""
 
 
 def test_destroy_goes_on_past_what_a_crash_left_of_a_copy(nodes: list[BackedUp]) -> None:
@@ -63,11 +66,12 @@ def test_destroy_goes_on_past_what_a_crash_left_of_a_copy(nodes: list[BackedUp])
     # Beside the copies that other tests have left running
     first.restore({"type": "latest"}, path=COPY, port="5496")
     # The number is another program's now.
-    first.on_node(f"pid=$(head -n 1 {COPY}/postmaster.pid); kill -9 $pid; sed -i 1s/.*/1/ {COPY}/postmaster.pid")
+    first.on_node(f"cd {shlex.quote(COPY)}; pid=$(head -n 1 postmaster.pid); kill -9 $pid; sed -i 1s/.*/1/ postmaster.pid")
     run_playbook("destroy", "-e", '{"destroy_confirm": "all data"}')
-    assert first.on_node("ls -d /var/lib/postgresql /etc/pgbackrest/pgbackrest.conf 2>/dev/null; true") == ""
+    gone = f"/var/lib/postgresql /etc/pgbackrest/pgbackrest.conf '{DATA}' '/srv/wal disk/Prod.A/'* '/srv/data disk/Speicher 1/'*"
+    assert first.on_node(f"ls -d {gone} 2>/dev/null; true") == ""
     for each in nodes:
-        assert each.on_taker(f"ls {each.repository}/backup/{each.name}/backup.info")
+        assert each.on_taker(f"ls {each.folder}/backup/{each.name}/backup.info")
 
 
 @pytest.mark.long
@@ -79,8 +83,8 @@ def test_nodes_made_anew_are_backed_up_only_once_their_stanzas_are_upgraded(node
         assert "belongs to another cluster" in words(refused)
         assert "-e pgbackrest_upgrade_stanza=true" in words(refused)
     # The node says it itself, and the repository host of the other one.
-    assert "Stanza mm-backup-1 belongs to another cluster" in words(refused)
-    assert "Stanza mm-backup-2 belongs to another cluster" in words(refused)
+    assert f"Stanza {nodes[0].name} belongs to another cluster" in words(refused)
+    assert f"Stanza {nodes[1].name} belongs to another cluster" in words(refused)
     for each in nodes:
         each.node.close()
     before = {each.name: {backup["label"] for backup in each.backups()} for each in nodes}

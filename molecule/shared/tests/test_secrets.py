@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import json
-
 from mesh import DEPLOYMENT, HOSTILE, Node, hostile, run_playbook
 
 
 def secrets() -> list[str]:
     if HOSTILE:
-        # What comes of it in the hands of a shell, printf, Python, JSON or YAML is the same secret.
-        secret = hostile.SECRET.strip()
-        return [secret, repr(secret)[1:-1], json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], "s\"$w{x}:#;"]
+        return list(hostile.spellings(hostile.SECRET))
     found = [file.read_text().strip() for file in (DEPLOYMENT / "secrets").iterdir()]
     assert len(found) >= 2
     return found
