@@ -4,10 +4,22 @@
 from __future__ import annotations
 
 import sys
+import typing as t
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
 
-from fixtures import nodes
+import pytest
+from mesh import SHOP, Node, mesh_nodes
+from traps import lay, settings
 
-__all__ = ["nodes"]
+
+@pytest.fixture(scope="session")
+def nodes() -> t.Iterator[list[Node]]:
+    """In both databases their owners have laid all that they can."""
+    found = mesh_nodes()
+    lay(found, {"imdb": "generos", SHOP: "articles"})
+    with settings(found, "imdb", SHOP):
+        yield found
+    for node in found:
+        node.close()
