@@ -10,7 +10,7 @@ import time
 import typing as t
 
 import pytest
-from mesh import PORT, Node, eventually
+from mesh import PATIENCE, PORT, Node, eventually
 from psycopg2 import sql
 from rows import Sample, samples
 
@@ -110,9 +110,9 @@ def test_a_large_transaction_arrives_whole(direction: Direction) -> None:
         "SELECT 'nm77' || 100000 + n, repeat('x', 500) FROM generate_series(0, 99999) n"
     )
     count = "SELECT count(*) FROM names WHERE nconst BETWEEN 'nm77' AND 'nm78'"
-    eventually(lambda: there.value(count) == 100_000, "100,000 rows of one transaction")
+    eventually(lambda: there.value(count) == 100_000, "100,000 rows of one transaction", 10 * PATIENCE)
     here.query("DELETE FROM names WHERE nconst BETWEEN 'nm77' AND 'nm78'")
-    eventually(lambda: there.value(count) == 0, "their deletion")
+    eventually(lambda: there.value(count) == 0, "their deletion", 10 * PATIENCE)
 
 
 def test_both_nodes_insert_at_once_and_keys_never_collide(nodes: list[Node]) -> None:
