@@ -105,7 +105,8 @@ def test_a_store_that_is_gone_in_the_middle_of_a_backup(store: Store) -> None:
     node.sql("CREATE TABLE rows AS SELECT n AS id FROM generate_series(1, 10) n")
     first = node.backup("full")["label"]
     # It ends with the arrival of the last WAL, which does not come: the backup is under way until the store is gone.
-    node.sql("ALTER SYSTEM SET archive_command = 'false'")
+    # pgBackRest wants to see its name in there.
+    node.sql("ALTER SYSTEM SET archive_command = 'false pgbackrest'")
     node.sql("SELECT pg_reload_conf()")
     backup = begin(node, "pgbackrest_backup", type="full", archive_timeout=600, options=SHORT)
     locked = "ls /tmp/pgbackrest/*backup*.lock"
