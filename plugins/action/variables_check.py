@@ -11,12 +11,13 @@ import typing as t
 import yaml
 from ansible.plugins.action import ActionBase
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils import _pgbackrest_host, _redis
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils import _failover_api, _pgbackrest_host, _redis
 from ansible_collections.multimaster.postgresql.plugins.plugin_utils._variables import variable_problems
 
 # What no description of options can say, of the roles that have such a thing: values that do not go together.
 Check = t.Callable[[t.Mapping[str, t.Any], t.Mapping[str, t.Any]], list[str]]
 CHECKS: dict[str, Check] = {
+    "failover_api": _failover_api.problems,
     "redis": _redis.problems,
     "pgbackrest": lambda values, _facts: _pgbackrest_host.cross_problems(values),
 }

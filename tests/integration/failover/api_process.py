@@ -134,7 +134,7 @@ class Api:
         ports, token, trusted = changes.pop("ports", {}), changes.pop("token", TOKEN), changes.pop("trusted", None)
         listen = {"host": "127.0.0.1", "port": self.port, **changes.pop("listen", {})}
         nodes = [
-            {"name": name, "node_id": number, "host": "127.0.0.1", "port": ports.get(name, node.port)}
+            {"name": name, "node_id": number, "address": "127.0.0.1", "port": ports.get(name, node.port)}
             for number, (name, node) in enumerate((("pg1", mesh.a), ("pg2", mesh.b)), start=1)
         ]
         ca_file = str(mesh.a.certificates / "ca.crt")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -14,32 +15,44 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ansible_collections.multimaster.postgresql.plugins.plugin_utils._source_tree import source_tree
+from ansible_collections.multimaster.postgresql.plugins.plugin_utils._program import program
 
 ROLE = Path(__file__).resolve().parents[3] / "roles/failover_api"
 
 
-def test_a_tree_s_checksum_is_what_a_host_computes(tmp_path: Path) -> None:
-    for name in ("b/x.py", "b.py", "a.html", "B/é.md", "b/__pycache__/x.pyc"):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(name)
-    command = "find . -type f ! -name '*.pyc' -print0 | LC_ALL=C sort -z | xargs -0r sha1sum | sha1sum"
-    there = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=True).stdout.split()[0]
-    tree = source_tree(tmp_path)
-    assert tree["digest"] == there
-    assert sorted(tree["files"]) == ["B/é.md", "a.html", "b.py", "b/x.py"]
+def packages(folder: Path) -> Path:
+    (folder / "app/pages").mkdir(parents=True)
+    (folder / "app/__init__.py").write_text("")
+    (folder / "app/pages/é.html").write_text("<p>é</p>")
+    (folder / "app/start.py").write_text(
+        "import importlib.resources\n\n\ndef main():\n"
+        "    print((importlib.resources.files(__package__) / 'pages' / 'é.html').read_text(encoding='utf-8'))\n    return 3\n"
+    )
+    return folder
 
 
-def test_the_tree_replaces_the_folder_as_a_whole(tmp_path: Path) -> None:
-    folder = tmp_path / "library"
-    (folder / "old").mkdir(parents=True)
-    (folder / "old/gone.py").write_text("")
-    files = {"a.py": "é = 1\n", "pages/b.html": "<p>"}
-    script = (ROLE / "files/install_tree.py").read_text()
-    subprocess.run([sys.executable, "-c", script, str(folder)], input=json.dumps(files), text=True, check=True)
-    assert source_tree(folder)["files"] == files
-    assert [path.name for path in tmp_path.iterdir()] == ["library"]
+def test_packages_become_one_file_that_python_runs(tmp_path: Path) -> None:
+    file = tmp_path / "app.pyz"
+    file.write_bytes(program(packages(tmp_path / "python"), "app.start"))
+    done = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False, env={"PYTHONUTF8": "1"})
+    assert (done.returncode, done.stdout, done.stderr) == (3, "<p>é</p>\n", "")
+
+
+def test_the_same_sources_are_the_same_bytes(tmp_path: Path) -> None:
+    one, other = packages(tmp_path / "one"), packages(tmp_path / "other")
+    (other / "app/__pycache__").mkdir()
+    (other / "app/__pycache__/start.pyc").write_bytes(b"compiled")
+    os.utime(other / "app/start.py", (1, 1))
+    assert program(one, "app.start") == program(other, "app.start")
+    (other / "app/start.py").write_text("def main(): ...\n")
+    assert program(one, "app.start") != program(other, "app.start")
+
+
+def test_the_service_is_such_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "failover_api.pyz"
+    file.write_bytes(program(ROLE / "files/python", "failover_api.__main__"))
+    done = subprocess.run([sys.executable, str(file), "--help"], capture_output=True, text=True, check=False)
+    assert "The HTTP API over several masters." in done.stdout, done.stderr
 
 
 def test_the_dashboard_asks_for_metrics_that_there_are() -> None:

@@ -29,7 +29,12 @@ class Section:
         return self._get(key, bool, "true or false", default)
 
     def whole(self, key: str, default: t.Any = _REQUIRED, *, low: int = 1, high: int = 2**31 - 1) -> int:
-        value = self._get(key, int, "a whole number", default)
+        value = self._get(key, (int, str), "a whole number", default)
+        # As an inventory may have it
+        if isinstance(value, str):
+            if not value.isdecimal():
+                raise Invalid(f"{self._where}.{key} must be a whole number.")
+            value = int(value)
         if not low <= value <= high:
             raise Invalid(f"{self._where}.{key} must be from {low} to {high}, not {value}.")
         return value

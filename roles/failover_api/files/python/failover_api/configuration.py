@@ -143,7 +143,7 @@ def _failover(root: Section, failover: Section, password: str) -> Settings:
     nodes: list[NodeSettings] = []
     for index, values in enumerate(root.items("nodes")):
         node = Section(values, f"nodes[{index}]")
-        address = {"host": node.text("host"), "port": node.whole("port", 5432, high=65535)}
+        address = {"host": node.text("address"), "port": node.whole("port", 5432, high=65535)}
         nodes.append(NodeSettings(node.text("name"), node.whole("node_id"), {**shared, **address}))
         node.done()
     defaults = Settings(nodes=[NodeSettings("x", 1, {})])

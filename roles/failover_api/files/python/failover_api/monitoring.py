@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.resources
 import re
 import time
 import typing as t
-from pathlib import Path as File
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
@@ -22,7 +22,8 @@ from .routes import failures, service_of
 
 router = APIRouter(tags=["status"])
 
-_PAGES = File(__file__).parent / "pages"
+# The service may be one file.
+_PAGES = importlib.resources.files(__package__) / "pages"
 # How long the catalogue of backups is waited for, in seconds. The status page is for the moment when servers hang.
 _BACKUPS_SECONDS, _STATUS_SECONDS = 2.0, 0.2
 _SHOWN = {"failover", "switch", "followed", "set_aside", "up", "refused", "started", "alarm", "cleared"}
