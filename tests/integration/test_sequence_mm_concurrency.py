@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 import time
@@ -144,6 +145,9 @@ def test_others_are_not_held_up(pair: Pair, module: t.Callable[..., t.Any]) -> N
                 time.sleep(0.01)
         session.close()
 
+    def went_on(before: dict[str, int]) -> bool:
+        return all(drawn[name] > before[name] + 5 for name in drawn)
+
     def let_go() -> None:
         """Once the task has been waiting, and all three have yielded values meanwhile."""
         watch = pair.a.session(pair.db)
@@ -154,12 +158,7 @@ def test_others_are_not_held_up(pair: Pair, module: t.Callable[..., t.Any]) -> N
 
             for _round in range(3):
                 wait_until(waits, what="a task that waits")
-                before = dict(drawn)
-
-                def went_on(before: dict[str, int] = before) -> bool:
-                    return all(drawn[name] > before[name] + 5 for name in drawn)
-
-                wait_until(went_on, what="values")
+                wait_until(functools.partial(went_on, dict(drawn)), what="values")
         watch.close()
         holder.commit()
 

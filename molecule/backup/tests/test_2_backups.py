@@ -307,6 +307,6 @@ def test_nobody_ran_what_the_owner_put_in_the_way(nodes: list[BackedUp]) -> None
     copies = r"find /var/lib/postgresql '/srv/data disk' -name restored_copy.log -exec cat {} +"
     for each in nodes:
         assert caught(each.node) == []
-        logs = [run_on(host, copies) for host in {each.name, each.taker}]
+        logs = [run_on(host, copies) for host in sorted({each.name, each.taker})]
         assert all("database system is ready" in log or "Datenbanksystem" in log for log in logs), logs
         assert [line for log in logs for line in log.splitlines() if hostile.TRAP in line] == []
