@@ -467,8 +467,8 @@ def test_it_ends_in_order_and_fails_nobody_who_was_being_served(api: Api, imdb: 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"nodes": [{"name": "pg1", "node_id": 1}]}, "nodes[0].host is missing."),
-        ({"listen": {"port": "5000"}}, "listen.port must be a whole number."),
+        ({"nodes": [{"name": "pg1", "node_id": 1}]}, "nodes[0].address is missing."),
+        ({"listen": {"port": "five"}}, "listen.port must be a whole number."),
         ({"limit": {}}, "has no key limit."),
         ({"failover": {"deadline": 5, "budget": 1}}, "deadline must be shorter than budget"),
         ({"slot_name": "{x}"}, "cannot be used"),
