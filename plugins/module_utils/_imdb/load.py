@@ -247,6 +247,10 @@ def _require_parents(file: DataFile, state: State, due: set[str]) -> None:
             )
 
 
+# Seconds
+_LINGERING = 5
+
+
 class Loader:
     """Loads files into the node of ``connection``. ``report`` is called after every batch."""
 
@@ -266,6 +270,11 @@ class Loader:
             FileReader(file.path, file.format).check_header()
         self._become_owner()
         row = self._read_state()
+        # The session of a load that has just ended may live for a moment longer.
+        until = time.monotonic() + _LINGERING
+        while not row["locked"] and time.monotonic() < until:
+            time.sleep(0.1)
+            row = self._read_state()
         if row["in_recovery"]:
             raise MultimasterError(f"{self._connection.where} is a standby and takes no rows; load on its primary")
         if not row["locked"]:
