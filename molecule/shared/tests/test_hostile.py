@@ -7,10 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-import pytest
-from mesh import HOSTILE, SHOP, Node, eventually, hostile
-
-pytestmark = pytest.mark.skipif(not HOSTILE, reason="the scenario's inventory is not that of the hostile world")
+from mesh import SHOP, Node, eventually, hostile
 
 
 def are_equal(nodes: list[Node], whole_table: str) -> bool:

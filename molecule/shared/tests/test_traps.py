@@ -8,9 +8,7 @@ Comes after all that a scenario does."""
 from __future__ import annotations
 
 import pytest
-from mesh import HOSTILE, OWNERS, PORT, SHOP, Node, conninfo, hostile
-
-pytestmark = pytest.mark.skipif(not HOSTILE, reason="the scenario's inventory is not that of the hostile world")
+from mesh import OWNERS, PORT, SHOP, Node, conninfo, hostile
 
 # Which session a line is of, as log_line_prefix says it.
 CONTROL = "control-of-the-test"
